@@ -1,0 +1,174 @@
+"""The image definition, `images/<app>/image.toml`, as frozen values. Reference: `docs/reference/image-toml.md`.
+
+Unknown keys and wrong types are errors that carry the key path; what is optional has the default users would expect.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from msgspec import Meta, field
+
+from builder.model import Port, Value
+
+Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+GuestPath = Annotated[str, Meta(pattern=r"^/[^\x00\n]*$")]
+
+
+class DebianSource(Value, frozen=True, tag="debian", tag_field="kind"):
+    """Unmodified files of Debian packages. `packages` are names, each optionally with a version (`name=version`)."""
+
+    packages: Annotated[tuple[str, ...], Meta(min_length=1)]
+
+
+class BuildSource(Value, frozen=True, tag="build", tag_field="kind"):
+    """The application's own source, compiled with `make install DESTDIR=…` in `directory`.
+
+    `toolchain`: `gnu` compiles against a private sysroot made of `packages` (Debian `-dev` packages and what they
+    depend on); `musl` links statically against the host's musl.
+    """
+
+    directory: str = "src"
+    toolchain: Literal["gnu", "musl"] = "gnu"
+    packages: tuple[str, ...] = ()
+
+
+class Run(Value, frozen=True):
+    """How the application is started, by whom, and what happens when it ends."""
+
+    command: Annotated[tuple[str, ...], Meta(min_length=1)]
+    user: str = "app"  # a name in the image's passwd (made with uid 1000 where no package brings it), or root
+    environment: Mapping[str, str] = field(default_factory=dict)
+    directory: GuestPath = "/"
+    restart: Literal["never", "on-failure", "always"] = "on-failure"
+    stop_signal: Literal["TERM", "INT", "QUIT", "HUP", "USR1", "USR2"] = "TERM"
+    stop_timeout_s: Annotated[float, Meta(gt=0, le=600)] = 5.0
+    open_files: Annotated[int, Meta(ge=16, le=1048576)] = 1024
+
+
+class Directory(Value, frozen=True):
+    """A directory made in the image, empty, owned by `user`."""
+
+    path: GuestPath
+    user: str = "root"
+    mode: Annotated[str, Meta(pattern=r"^0[0-7]{3}$")] = "0755"
+
+
+class Tmpfs(Value, frozen=True):
+    """A memory file system mounted at boot."""
+
+    path: GuestPath
+    size_mib: Annotated[int, Meta(ge=1)] = 8
+    user: str = "root"
+    mode: Annotated[str, Meta(pattern=r"^[01][0-7]{3}$")] = "1777"
+
+
+class Files(Value, frozen=True):
+    """What goes in beyond the program and its closure; `images/<app>/files/` is always laid over the result.
+
+    `include` are paths or globs among the packages' files (`*` within one level, `**` across levels); `plugins` are
+    shared objects the application opens by itself (`dlopen`), given as such paths or globs.
+    """
+
+    include: tuple[GuestPath, ...] = ()
+    plugins: tuple[GuestPath, ...] = ()
+    directories: tuple[Directory, ...] = ()
+    tmpfs: tuple[Tmpfs, ...] = ()
+
+
+class Network(Value, frozen=True):
+    """TCP ports the application serves in the guest."""
+
+    ports: tuple[Port, ...] = ()
+
+
+class Disk(Value, frozen=True):
+    """A data disk, ext4, that outlives the machine. A host file, made at the first run."""
+
+    mount: GuestPath
+    size_mib: Annotated[int, Meta(ge=4, le=1048576)] = 64
+    user: str = "app"
+
+
+class Machine(Value, frozen=True):
+    """The virtual machine's size and kind (`recipes/platforms/`)."""
+
+    memory_mib: Annotated[int, Meta(ge=4, le=1048576)] = 64
+    platform: Name = "microvm"
+
+
+class Declared(Value, frozen=True):
+    """Needs the analysis cannot see, and what it may leave out. Each `features` entry is a need id."""
+
+    features: tuple[str, ...] = ()
+    syscalls: tuple[str, ...] = ()
+
+
+class AgentChoice(Value, frozen=True):
+    """The agent layer: a folder under `recipes/agents/`; its port serves `/metrics` and `/healthz` in the guest."""
+
+    name: Name = "kiln"
+    port: Port = 9100
+
+
+class HttpCheck(Value, frozen=True, tag="http", tag_field="kind"):
+    """One HTTP request to a published port and what its answer must be. `contains` is searched in the body."""
+
+    path: Annotated[str, Meta(pattern=r"^/")] = "/"
+    port: Port | None = None  # default: the first of network.ports
+    method: Literal["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH"] = "GET"
+    body: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    status: Annotated[int, Meta(ge=100, le=599)] = 200
+    contains: str = ""
+
+
+class TcpCheck(Value, frozen=True, tag="tcp", tag_field="kind"):
+    """Bytes sent to a published port and a regular expression the answer must match (escapes as in Python)."""
+
+    send: str = ""
+    expect: str = ""
+    port: Port | None = None
+
+
+class LogCheck(Value, frozen=True, tag="log", tag_field="kind"):
+    """A regular expression that a line the application printed must match."""
+
+    expect: str
+
+
+class ExitCheck(Value, frozen=True, tag="exit", tag_field="kind"):
+    """The application ends by itself with this exit code."""
+
+    code: Annotated[int, Meta(ge=0, le=255)] = 0
+
+
+class RebootCheck(Value, frozen=True, tag="reboot", tag_field="kind"):
+    """The machine is stopped cleanly and booted again with the same disk; the checks after it ask the second boot."""
+
+
+Check = HttpCheck | TcpCheck | LogCheck | ExitCheck | RebootCheck
+
+
+class Smoke(Value, frozen=True):
+    """How the image is checked. `tolerate` names system calls whose refusal by the kernel is no failure."""
+
+    timeout_s: Annotated[float, Meta(gt=0, le=3600)] = 60.0
+    tolerate: tuple[str, ...] = ()
+    check: tuple[Check, ...] = ()
+
+
+class Definition(Value, frozen=True):
+    """One image definition. `name` is that of its folder."""
+
+    source: DebianSource | BuildSource
+    run: Run
+    description: str = ""
+    files: Files = Files()
+    network: Network = Network()
+    disk: Disk | None = None
+    machine: Machine = Machine()
+    profile: Name = "lean"
+    needs: Declared = Declared()
+    agent: AgentChoice = AgentChoice()
+    smoke: Smoke = Smoke()
+    name: str = ""  # set from the folder's name when it is read
