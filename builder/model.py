@@ -4,10 +4,11 @@ The words are those of `docs/reference/vocabulary.md`: a *definition* says what 
 made from, *needs* are what the application asks of a kernel, a *platform* is the machine it boots on.
 """
 
+import hashlib
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct, field
+from msgspec import Meta, Struct, field, json
 
 SCHEMA_VERSION = 1  # of every JSON document Kiln prints or writes
 
@@ -231,6 +232,7 @@ class Image(Value, frozen=True):
 
     name: str
     kernel: str
+    kernel_sha256: str
     rootfs: str
     memory_mib: int
     platform: str
@@ -280,3 +282,15 @@ class Verdict(Value, frozen=True):
 
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
+
+
+def digest(value: object) -> str:
+    """SHA-256 of a value's canonical JSON: equal values have equal digests on every machine."""
+    return hashlib.sha256(json.encode(value, order="sorted")).hexdigest()
+
+
+def digest_tree(tree: Tree) -> str:
+    """Digest of a file tree's entries, wherever their contents lie on this machine."""
+    return digest(
+        [(f.path, f.kind, f.mode, f.uid, f.gid, f.target, f.sha256, f.device) for _, f in sorted(tree.items())]
+    )

@@ -29,6 +29,13 @@ def cache_root() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kiln"
 
 
+def data_root() -> Path:
+    """Where data that must outlive a cleaned cache lies: `KILN_DATA`, else `kiln` in the user's data folder (XDG)."""
+    if chosen := os.environ.get("KILN_DATA"):
+        return Path(chosen).absolute()
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "kiln"
+
+
 def digest_bytes(data: bytes) -> str:
     """SHA-256 of bytes, in hexadecimal."""
     return hashlib.sha256(data).hexdigest()
@@ -40,11 +47,26 @@ def digest_file(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-class Store:
-    """Artifacts by stage and key under one root folder (default: the cache folder's `store`)."""
+class WouldMake(Exception):  # noqa: N818 - not an error: the answer of a dry run
+    """Raised by a dry store where an artifact would have to be made."""
 
-    def __init__(self, root: Path | None = None) -> None:
+    def __init__(self, stage: str, key: str) -> None:
+        super().__init__(f"{stage} {key}")
+        self.stage = stage
+        self.key = key
+
+
+class Store:
+    """Artifacts by stage and key under one root folder (default: the cache folder's `store`).
+
+    `made` lists the (stage, key) pairs this store really had to make. A `dry` store makes nothing: it raises
+    WouldMake instead.
+    """
+
+    def __init__(self, root: Path | None = None, *, dry: bool = False) -> None:
         self.root = root or cache_root() / "store"
+        self.dry = dry
+        self.made: list[tuple[str, str]] = []
 
     def find(self, stage: str, key: str) -> Path | None:
         """The artifact's folder with its digests verified, or None. A damaged artifact is removed: it is made anew."""
@@ -64,8 +86,12 @@ class Store:
         Two processes asking for the same key make it once: the second waits. `verify=False` records no digests
         (for trees too large to hash at every use: kernel sources). Errors of `fill` pass through; nothing is left.
         """
+        if found := self.find(stage, key):
+            return found
+        if self.dry:
+            raise WouldMake(stage, key)
         with self.locked(f"{stage}-{key}"):
-            if found := self.find(stage, key):
+            if found := self.find(stage, key):  # made by another process while we waited
                 return found
             scratch = self.root / "tmp" / f"{stage}-{key}"
             _remove_tree(scratch)
@@ -79,6 +105,7 @@ class Store:
                 scratch.rename(folder)
             finally:
                 _remove_tree(scratch)
+            self.made.append((stage, key))
             return folder
 
     @contextmanager

@@ -1,0 +1,44 @@
+"""Needs that follow from the image definition itself, and the union of everybody's needs (pure)."""
+
+from builder.definition import Definition
+from builder.model import Evidence, Need
+
+# Calls the kernel makes programs use without any instruction of theirs naming the number:
+# kernel/signal.c restarts an interrupted call through restart_syscall.
+ALWAYS_KEPT = ("restart_syscall", "rt_sigreturn")
+
+
+def by_definition(definition: Definition) -> tuple[Need, ...]:
+    """What the definition asks of the kernel: file systems to mount, TCP/IP for ports, users other than root."""
+    found = [_need("mount:proc", "the agent mounts /proc")]
+    if definition.files.tmpfs:
+        found.append(_need("mount:tmpfs", "files.tmpfs"))
+    if definition.disk:
+        found.append(_need("mount:ext4", "disk"))
+    if definition.network.ports:
+        found.append(_need("socket:AF_INET", "network.ports"))
+    if definition.run.user != "root":
+        found.append(_need("capabilities", f"run.user is {definition.run.user}"))
+    return tuple(found)
+
+
+def merge(*groups: tuple[Need, ...]) -> tuple[Need, ...]:
+    """All needs, each id once with everybody's evidence, sorted by id; the first group's owner is kept."""
+    merged: dict[str, Need] = {}
+    for need in (need for group in groups for need in group):
+        have = merged.get(need.id)
+        merged[need.id] = need if have is None else _joined(have, need)
+    return tuple(merged[name] for name in sorted(merged))
+
+
+def kept(needs: tuple[Need, ...]) -> tuple[str, ...]:
+    """The system calls the kernel's table keeps, sorted."""
+    return tuple(sorted({n.id.removeprefix("syscall:") for n in needs if n.id.startswith("syscall:")} | {*ALWAYS_KEPT}))
+
+
+def _joined(one: Need, other: Need) -> Need:
+    return Need(one.id, one.evidence + other.evidence, one.by, one.sites + other.sites)
+
+
+def _need(name: str, why: str) -> Need:
+    return Need(name, (Evidence(how=f"image.toml: {why}"),))

@@ -1,0 +1,251 @@
+"""The commands behind the tasks: call the pipeline, print what a person (or `--json`) wants to know."""
+
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from builder import results
+from builder.boot import accelerator as accelerators
+from builder.cli import emit
+from builder.configure import recipes
+from builder.console import Console
+from builder.definition import Definition
+from builder.documents import ImageFiles, ImageNeeds, ImageOptions, Report
+from builder.edges.store import Store, WouldMake, cache_root, data_root
+from builder.errors import DefinitionError, HostError, SmokeError
+from builder.inputs import definition_file
+from builder.ledger import Ledger
+from builder.model import SCHEMA_VERSION, Image, Platform, Verdict
+from builder.pipeline import STAGES, Place, Wishes
+from builder.pipeline import build as build_image
+from builder.report import explain as explanations
+from builder.report import summary
+
+
+def wishes(platform: str, profile: str, accelerator: str, smoke: bool, no_smoke: bool, jobs: int) -> Wishes:
+    """The command line's wishes as a value. Raises DefinitionError where they contradict each other."""
+    if smoke and no_smoke:
+        raise DefinitionError("--smoke and --no-smoke exclude each other")
+    if jobs < 0:
+        raise DefinitionError(f"--jobs {jobs}: must be 1 or more")
+    how: Literal["cached", "forced", "never"] = "never" if no_smoke else "forced" if smoke else "cached"
+    return Wishes(platform, profile, accelerator, how, jobs or len(os.sched_getaffinity(0)))
+
+
+def build(root: Path, app: str, wanted: Wishes, *, as_json: bool, dry: bool) -> None:
+    """Build one image and print its table, or with `dry` what would be done."""
+    place, store, console = Place(root), Store(dry=dry), Console(quiet=dry)
+    ledger = Ledger(store, console, results.last_records(place, app))
+    try:
+        built = build_image(app, place, wanted, store, ledger, console)
+    except WouldMake:
+        _plan(app, ledger, as_json)
+        return
+    if dry:
+        _plan(app, ledger, as_json)
+        return
+    document, folder = results.save(built, ledger, place, store)
+    if built.verdict is not None and not built.verdict.passed:
+        raise _failure(app, built.verdict, folder)
+    results.save_lock(built, place)
+    if as_json:
+        emit(document)
+        return
+    print(f"\n{app}: {built.definition.description}\n{summary.render(document)}")  # noqa: T201
+    print(f"\n  results in {_short(folder)}/  next: ./invoke run --app {app}")  # noqa: T201
+
+
+def _plan(app: str, ledger: Ledger, as_json: bool) -> None:
+    """What a dry run found: the stages whose result is known, the first that would run and why, those after it."""
+    done = [record.name for record in ledger.records]
+    rows = [{"stage": name, "run": False, "why": "in the store"} for name in done]
+    if ledger.pending:
+        first, why = ledger.pending
+        rows.append({"stage": first, "run": True, "why": why})
+        after = [name for name in STAGES if name not in done and name != first]
+        rows.extend({"stage": name, "run": True, "why": f"depends on {first}"} for name in after)
+    if as_json:
+        emit({"schema": SCHEMA_VERSION, "app": app, "stages": rows})
+        return
+    for row in rows:
+        print(f"  {'would run' if row['run'] else 'kept':<10} {row['stage']:<10} {row['why']}")  # noqa: T201
+
+
+def _failure(app: str, verdict: Verdict, folder: Path) -> SmokeError:
+    failed = [check for check in verdict.checks if not check.passed]
+    first = failed[0] if failed else None
+    what = f"{first.name}: {first.detail}" if first else "; ".join(verdict.surprises) or "no check failed"
+    log = folder / "serial.log"
+    tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:]) if log.exists() else ""
+    return SmokeError(
+        f"{app} failed its smoke test: {what}",
+        f"everything about it is in {_short(folder)}/ (verdict.json, serial.log, run.sh)",
+        log=str(log),
+        tail=tail,
+    )
+
+
+def run(root: Path, app: str, publish: Sequence[str], accelerator: str, memory_mib: int, disk_file: str) -> int:
+    """Boot a built image in the foreground and return its exit code."""
+    from builder.boot import run as foreground  # noqa: PLC0415
+
+    place = Place(root)
+    image, platform = _built(place, app)
+    if memory_mib:
+        image = msgspec.structs.replace(image, memory_mib=memory_mib)
+    disk = Path(disk_file or data_root() / "disks" / f"{app}.img").absolute() if image.disk_mib else None
+    ports = published(publish, image)
+    return foreground.run(image, platform, accelerators.choose(platform, accelerator), publish=ports, disk=disk)
+
+
+def published(wanted: Sequence[str], image: Image) -> Mapping[int, int]:
+    """Guest port → host port. Without a wish each guest port is published as itself, low ones from 8000 up."""
+    if not wanted:
+        served = (*image.ports, *((image.agent_port,) if image.agent_port else ()))
+        return {port: port if port >= 1024 else 8000 + port for port in served}
+    pairs: dict[int, int] = {}
+    for wish in wanted:
+        host, _, guest = wish.partition(":")
+        try:
+            pairs[int(guest)] = int(host)
+        except ValueError as error:
+            raise DefinitionError(f"--publish {wish}: not HOST:GUEST", "for example --publish 8080:80") from error
+    return pairs
+
+
+def smoke(root: Path, app: str, accelerator: str, *, as_json: bool, least: bool) -> None:
+    """Boot a built image, run its checks, print the verdict."""
+    from builder.analyse.table import names  # noqa: PLC0415
+    from builder.boot import smoke as smoke_test  # noqa: PLC0415
+
+    place = Place(root)
+    image, platform = _built(place, app)
+    definition = definition_file.load(place.images, app)
+    chosen = accelerators.choose(platform, accelerator)
+    scratch = cache_root() / "smoke" / f"{app}-asked"
+    scratch.mkdir(parents=True, exist_ok=True)
+    if least:
+        found = smoke_test.least_memory(definition, image, platform, chosen, scratch=scratch, syscall_names=names())
+        emit({"schema": SCHEMA_VERSION, "app": app, "least_memory_mib": found}) if as_json else print(  # noqa: T201
+            f"{app}: every check passes with {found} MiB, not with less"
+        )
+        return
+    verdict = smoke_test.smoke(definition, image, platform, chosen, scratch=scratch, syscall_names=names())
+    if as_json:
+        emit(verdict)
+    else:
+        for check in verdict.checks:
+            print(f"  {'passed' if check.passed else 'FAILED'}  {check.seconds:6.3f} s  {check.name} {check.detail}")  # noqa: T201
+    if not verdict.passed:
+        raise _failure(app, verdict, scratch)
+
+
+def _built(place: Place, app: str) -> tuple[Image, Platform]:
+    """The image in `dist/` as a value to boot, and its platform."""
+    definition_file.load(place.images, app)  # names what is near when there is no such image
+    known = results.load(place, app, Report)
+    folder = place.dist / app
+    image = Image(
+        name=app,
+        kernel=str(folder / "kernel"),
+        kernel_sha256=known.kernel.sha256,
+        rootfs=str(folder / "rootfs.cpio"),
+        memory_mib=known.memory_mib,
+        platform=known.platform,
+        ports=known.ports,
+        agent_port=known.agent_port,
+        disk_mib=known.disk_mib,
+        layers=known.layers,
+    )
+    return image, recipes.load_platform(place.recipes, known.platform)
+
+
+def list_images(root: Path, *, as_json: bool) -> None:
+    """Every definition, and whether `dist/` holds a checked image of it."""
+    place = Place(root)
+    rows = []
+    for name in definition_file.names(place.images):
+        definition: Definition = definition_file.load(place.images, name)
+        try:
+            known = results.load(place, name, Report)
+            checked = known.verdict is not None and known.verdict.passed
+            state = f"built, {'checked' if checked else 'not checked'}, Linux {known.kernel_version}"
+        except DefinitionError:
+            state = "not built"
+        rows.append({"name": name, "description": definition.description, "state": state})
+    if as_json:
+        emit({"schema": SCHEMA_VERSION, "images": rows})
+        return
+    for row in rows:
+        print(f"  {row['name']:<12} {row['state']:<34} {row['description']}")  # noqa: T201
+
+
+def explain(root: Path, app: str, wish: Mapping[str, str], *, as_json: bool) -> None:
+    """Print why a system call, an option, a file or a package is in an image."""
+    asked = {kind: value for kind, value in wish.items() if value}
+    if len(asked) != 1:
+        raise DefinitionError(
+            "explain wants one of --syscall, --option, --file, --package", "see ./invoke --help explain"
+        )
+    place = Place(root)
+    (kind, value), options = next(iter(asked.items())), results.load(place, app, ImageOptions)
+    needs, files = results.load(place, app, ImageNeeds), results.load(place, app, ImageFiles)
+    match kind:
+        case "syscall":
+            text = explanations.syscall(value, needs, options)
+        case "option":
+            text = explanations.option(value, options, (place.dist / app / "kernel.config").read_text())
+        case "file":
+            text = explanations.file(value, needs, files)
+        case _:
+            text = explanations.package(value, files)
+    if as_json:
+        emit({"schema": SCHEMA_VERSION, "app": app, kind: value, "explanation": text.splitlines()})
+    else:
+        print(text)  # noqa: T201
+
+
+def doctor(root: Path, *, as_json: bool) -> None:
+    """Print every host tool with its version, and the accelerator's verdict. Exit 4 when something is missing."""
+    from builder.edges.tools import check_tools  # noqa: PLC0415
+
+    place = Place(root)
+    tools = check_tools(place.recipes / "host" / "tools.tsv")
+    missing = sorted({tool.package for tool in tools if not tool.found})
+    accelerator = None
+    if not missing:
+        accelerator = accelerators.choose(recipes.load_platform(place.recipes, "microvm"))
+    if as_json:
+        emit({"schema": SCHEMA_VERSION, "tools": tools, "accelerator": accelerator, "cache": str(cache_root())})
+    else:
+        for tool in tools:
+            print(f"  {'found  ' if tool.found else 'MISSING'}  {tool.name:<22} {tool.version or '-':<28} {tool.why}")  # noqa: T201
+        if accelerator:
+            print(f"  accelerator: {accelerator.name} ({accelerator.why})")  # noqa: T201
+        print(f"  cache: {cache_root()}")  # noqa: T201
+    if missing:
+        raise HostError(f"missing: {', '.join(missing)}", f"sudo apt-get install {' '.join(missing)}")
+
+
+def clean(root: Path, app: str, *, cache: bool) -> None:
+    """Remove `dist/` (or one image of it), and on request the whole cache."""
+    place = Place(root)
+    doomed = [place.dist / app, place.dist / f"{app}.failed"] if app else [place.dist]
+    if app:
+        definition_file.load(place.images, app)
+    for folder in [*doomed, *([cache_root()] if cache else [])]:
+        if folder.exists():
+            shutil.rmtree(folder)
+            print(f"  removed {_short(folder)}")  # noqa: T201
+
+
+def _short(path: Path) -> str:
+    """A path as a person would type it from here."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

@@ -1,0 +1,175 @@
+"""Object trees: what one kernel configuration compiled to, kept so that the next build compiles only what changed.
+
+`<cache>/trees/<key>/` holds `objects/` (the kernel's output folder), `tree.json` (present once a build succeeded;
+its time is that of the last use) and `building` (present while a build runs, and after one that was killed).
+A tree belongs to one source, toolchain, set of compiler flags and configuration; the system-call table may change.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from builder.edges import make
+from builder.edges.store import cache_root
+from builder.errors import BuilderError
+from builder.model import Value, digest
+
+KEPT = 12  # trees, about 90 MB each
+LAYOUT = 1  # to be raised when trees of older code must not be used again
+
+
+class Family(Value, frozen=True):
+    """What trees must have in common for objects to be worth sharing between them."""
+
+    source: str
+    toolchain: str
+    flags: tuple[str, ...]
+
+
+class Record(Value, frozen=True):
+    """A tree that was built: its family, its `.config`, and how many files a build from nothing compiles."""
+
+    family: Family
+    config: str
+    files: int
+
+
+class Tree:
+    """One object tree while its lock is held. `lock` is the descriptor that a build's processes inherit."""
+
+    def __init__(self, folder: Path, lock: int) -> None:
+        self.objects = folder / "objects"
+        self.lock = lock
+        self._record = folder / "tree.json"
+        self._building = folder / "building"
+
+    @property
+    def was_killed(self) -> bool:
+        """Whether the last build in this tree did not come to an end."""
+        return self._building.exists()
+
+    @property
+    def is_started(self) -> bool:
+        """Whether there is anything in the tree yet."""
+        return any(self.objects.iterdir())
+
+    @contextmanager
+    def building(self) -> Iterator[None]:
+        """Mark the tree while it is written to: a mark that is found later tells of a build that was killed."""
+        if self._building.exists():
+            mend(self.objects)
+        self._building.touch()
+        yield
+        self._building.unlink()
+
+    def finish(self, record: Record) -> None:
+        """Record that the tree is complete and was used now."""
+        self._record.write_bytes(msgspec.json.encode(record))
+
+    def clear(self) -> None:
+        """Forget all objects."""
+        self._record.unlink(missing_ok=True)
+        make.remove_tree(self.objects)
+        self.objects.mkdir()
+
+
+def root() -> Path:
+    """Where object trees are kept."""
+    return cache_root() / "trees"
+
+
+@contextmanager
+def opened(family: Family, config: str, say: Callable[[str], None]) -> Iterator[Tree]:
+    """The tree of a configuration, locked: an existing one, a copy of the nearest one, or an empty one."""
+    key = digest([LAYOUT, family, config])
+    folder = root() / key
+    with make.held(_lock(folder), wait_s=0.0) as lock:
+        if lock is not None:
+            yield _ready(folder, family, config, lock)
+            return
+    say("waiting for another build of this configuration")
+    with make.held(_lock(folder)) as lock:
+        if lock is None:
+            raise BuilderError(f"another build holds {folder}", "wait for it, or end it and try again")
+        yield _ready(folder, family, config, lock)
+
+
+def _ready(folder: Path, family: Family, config: str, lock: int) -> Tree:
+    objects = folder / "objects"
+    if not objects.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        _start(objects, family, config)
+    prune(spare=folder)
+    return Tree(folder, lock)
+
+
+def _start(objects: Path, family: Family, config: str) -> None:
+    """A new tree's objects: those of the nearest finished tree that nobody is building in, else none."""
+    configs = {name: record.config for name, record in records().items() if record.family == family}
+    for name in nearest(config, configs):
+        folder = root() / name
+        with make.held(_lock(folder), wait_s=0.0) as lock:
+            if lock is not None and (folder / "tree.json").exists() and not (folder / "building").exists():
+                make.copy_tree(folder / "objects", objects)
+                relocate(objects, folder / "objects")
+                return
+    objects.mkdir()
+
+
+def records() -> Mapping[str, Record]:
+    """The finished trees by name, the one used last first."""
+    found = sorted(root().glob("*/tree.json"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    return {path.parent.name: msgspec.json.decode(path.read_bytes(), type=Record) for path in found}
+
+
+def nearest(config: str, candidates: Mapping[str, str]) -> tuple[str, ...]:
+    """The candidates' names, the one whose `.config` differs in the fewest lines first."""
+    wanted = frozenset(config.splitlines())
+    distances = {name: len(wanted ^ frozenset(text.splitlines())) for name, text in candidates.items()}
+    return tuple(sorted(candidates, key=lambda name: (distances[name], name)))
+
+
+def relocate(objects: Path, origin: Path) -> None:
+    """Correct the command files of a copied tree: those of the host tools name their folder by its absolute path."""
+    old, new = f"{origin}/".encode(), f"{objects}/".encode()
+    for path in (objects / "tools").rglob(".*.cmd"):
+        content = path.read_bytes()
+        if old in content:
+            path.write_bytes(content.replace(old, new))
+
+
+def mend(objects: Path) -> None:
+    """Remove what a killed build left half-made, so that make makes it again.
+
+    Kbuild writes a target's command file `.<target>.cmd` last: a target newer than its command file, or a command
+    file that breaks off (scripts/basic/fixdep.c ends it with the rule `$(deps_<target>):`), was not finished.
+    """
+    for command in list(objects.rglob(".*.cmd")):
+        target = command.with_name(command.name[1:].removesuffix(".cmd"))
+        newer = target.exists() and target.stat().st_mtime_ns > command.stat().st_mtime_ns
+        if newer or not is_whole(command.read_bytes()):
+            command.unlink()
+            if target.is_file():
+                target.unlink()
+
+
+def is_whole(command: bytes) -> bool:
+    """Whether a command file was written to its end."""
+    return command.endswith(b":\n" if b"-MMD" in command else b"\n")
+
+
+def prune(*, spare: Path, kept: int = KEPT) -> None:
+    """Remove the trees that were not used for longest, beyond the number kept; trees in use and `spare` stay."""
+    for name in list(records())[kept:]:
+        folder = root() / name
+        if folder == spare:
+            continue
+        with make.held(_lock(folder), wait_s=0.0) as lock:
+            if lock is not None:
+                make.remove_tree(folder)
+
+
+def _lock(folder: Path) -> Path:
+    return folder.with_name(folder.name + ".lock")

@@ -1,0 +1,243 @@
+"""The stages in order, on one page: application in, booted and checked image out.
+
+definition → inputs → needs → configuration → kernel → root file system → smoke verdict → `dist/`. Every stage takes
+its result from the store when the digest of all that goes in is known there; what is left to do here is to hand the
+values on and to record what went in.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from builder.analyse import closure as loader
+from builder.analyse import implied
+from builder.analyse import needs as analysis
+from builder.assemble import layers as layering
+from builder.assemble import rootfs as root_file_system
+from builder.boot import accelerator as accelerators
+from builder.boot import checked
+from builder.compile import agent as agent_compiler
+from builder.compile import kernel as kernel_compiler
+from builder.compile import source as kernel_source
+from builder.configure import recipes, request
+from builder.configure import resolve as kconfig
+from builder.console import Console
+from builder.definition import Definition
+from builder.edges.store import Store
+from builder.inputs import definition_file, gather, lockfile
+from builder.ledger import Ledger
+from builder.model import (
+    Image,
+    Kernel,
+    KernelConfig,
+    KernelSource,
+    Layer,
+    Need,
+    Needs,
+    Option,
+    Platform,
+    Profile,
+    Tree,
+    Verdict,
+    digest,
+    digest_tree,
+)
+from builder.paths import expand
+
+STAGES = ("inputs", "agent", "needs", "source", "configure", "kernel", "assemble", "smoke")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a checkout keeps its things."""
+
+    root: Path
+
+    @property
+    def images(self) -> Path:
+        """Image definitions."""
+        return self.root / "images"
+
+    @property
+    def recipes(self) -> Path:
+        """Recipes, platforms, profiles, agents, patches."""
+        return self.root / "recipes"
+
+    @property
+    def dist(self) -> Path:
+        """Results, one folder per image."""
+        return self.root / "dist"
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the command line asks for beyond the definition; empty means: as the definition says."""
+
+    platform: str = ""
+    profile: str = ""
+    accelerator: str = ""
+    smoke: Literal["cached", "forced", "never"] = "cached"
+    jobs: int = 2
+
+
+@dataclass(frozen=True)
+class Built:
+    """Everything a finished build knows; `verdict` is None when no smoke test was asked for."""
+
+    definition: Definition
+    platform: Platform
+    profile: Profile
+    lock: lockfile.Lock
+    needs: Needs  # of the application
+    agent_needs: Needs
+    config: KernelConfig
+    source: KernelSource
+    kernel: Kernel
+    layers: tuple[tuple[str, Tree], ...]
+    image: Image
+    verdict: Verdict | None
+
+
+def build(app: str, place: Place, wishes: Wishes, store: Store, ledger: Ledger, console: Console) -> Built:
+    """Build, boot and check one image. Raises the error of the stage that failed; a failed smoke test is no error
+    here: it is the verdict."""
+    definition = definition_file.load(place.images, app)
+    platform = recipes.load_platform(place.recipes, wishes.platform or definition.machine.platform)
+    profile = recipes.load_profile(place.recipes, wishes.profile or definition.profile)
+    folder = place.images / app
+
+    with ledger.stage("inputs", {"definition": digest(definition)}) as stage:
+        lock = lockfile.read_lock(folder / "image.lock")
+        gathered = gather.gather(definition, folder, lock, store, _missing(definition))
+        stage.say(f"{len(gathered.lock.packages)} packages, digests verified")
+
+    with ledger.stage("agent", {"agent": definition.agent.name}) as stage:
+        agent = agent_compiler.build(place.recipes / "agents" / definition.agent.name, store)
+        stage.say(f"{definition.agent.name}, {sum(f.size_bytes for f in agent.values()) / 1000:.0f} kB")
+
+    with ledger.stage("needs", {"application": gathered.key, "agent": digest_tree(agent)}) as stage:
+        tree = {**gathered.available, **gathered.overlay}
+        needs = _analyse(tree, definition, store)
+        agent_needs = analysis.analyse(agent, loader.resolve(agent, ["/init"]), store, by="agent")
+        wanted = implied.merge(needs.needs, agent_needs.needs, implied.by_definition(definition))
+        syscalls = implied.kept(wanted)
+        stage.say(f"{len(needs.closure)} files, {len(needs.syscalls())} system calls, {len(syscalls)} with the agent's")
+
+    with ledger.stage("source", {"kernel": digest(gathered.lock.kernel)}) as stage:
+        package, deb = gather.kernel_package(gathered.lock, store)
+        source = kernel_source.prepare(package, deb, place.recipes / "patches", store)
+        stage.say(f"Linux {source.version}, {len(source.patches)} patches")
+
+    with ledger.stage("configure", _configuration_inputs(wanted, platform, profile, source, place)) as stage:
+        options = _options(wanted, platform, profile, definition, place)
+        config = kconfig.resolve(options, syscalls, source, store)
+        stage.say(f"{config.enabled_count} options on, {len(options)} asked for")
+
+    inputs = {"source": source.key, "configuration": digest(config.text), "system calls": digest(syscalls)}
+    with ledger.stage("kernel", inputs | {"profile": digest(profile)}) as stage:
+        kernel = kernel_compiler.build(source, config, profile, store, jobs=wishes.jobs, progress=console.progress)
+        stage.say(f"{kernel.size_bytes / 1e6:.2f} MB, {len(syscalls)} of {kernel.syscalls_total} system calls")
+
+    with ledger.stage("assemble", {"application": gathered.key, "agent": digest_tree(agent)}) as stage:
+        parts = layering.layers(definition, gathered.available, gathered.overlay, needs.closure, agent, platform, store)
+        rootfs, layers = root_file_system.assemble(parts, store)
+        stage.say(f"{rootfs.stat().st_size / 1e6:.2f} MB, {sum(layer.files for layer in layers)} files")
+
+    image = _image(definition, platform, kernel, rootfs, layers)
+    verdict = _smoke(definition, image, platform, wishes, store, ledger)
+    return Built(
+        definition,
+        platform,
+        profile,
+        gathered.lock,
+        needs,
+        agent_needs,
+        config,
+        source,
+        kernel,
+        parts,
+        image,
+        verdict,
+    )
+
+
+def _programs(tree: Tree, definition: Definition) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The programs and the plugins to analyse: the command, and every ELF file that is declared to go in."""
+    included = expand(tree, definition.files.include)
+    executables, objects = loader.split_elf(tree, included)
+    return (definition.run.command[0], *executables), (*expand(tree, definition.files.plugins), *objects)
+
+
+def _missing(definition: Definition) -> Callable[[Tree], tuple[str, ...]]:
+    """What `gather` asks to know which further packages are needed: the libraries that `tree` lacks."""
+
+    def missing(tree: Tree) -> tuple[str, ...]:
+        programs, plugins = _programs(tree, definition)
+        return loader.missing(tree, programs, plugins)
+
+    return missing
+
+
+def _analyse(tree: Tree, definition: Definition, store: Store) -> Needs:
+    programs, plugins = _programs(tree, definition)
+    return analysis.analyse(tree, loader.resolve(tree, programs, plugins), store, declared=definition.needs)
+
+
+def _options(
+    wanted: tuple[Need, ...], platform: Platform, profile: Profile, definition: Definition, place: Place
+) -> tuple[Option, ...]:
+    rules = recipes.load_rules(place.recipes)
+    network, disk = bool(definition.network.ports), definition.disk is not None
+    return request.request(wanted, rules, platform, profile, network=network, disk=disk)
+
+
+def _configuration_inputs(
+    wanted: tuple[Need, ...], platform: Platform, profile: Profile, source: KernelSource, place: Place
+) -> dict[str, str]:
+    return {
+        "needs": digest(tuple(need.id for need in wanted)),
+        "platform": digest(platform),
+        "profile": digest(profile),
+        "recipes": digest(recipes.load_rules(place.recipes)),
+        "source": source.key,
+    }
+
+
+def _image(
+    definition: Definition, platform: Platform, kernel: Kernel, rootfs: Path, layers: tuple[Layer, ...]
+) -> Image:
+    return Image(
+        name=definition.name,
+        kernel=kernel.vmlinux,
+        kernel_sha256=kernel.sha256,
+        rootfs=str(rootfs),
+        memory_mib=definition.machine.memory_mib,
+        platform=platform.name,
+        ports=definition.network.ports,
+        agent_port=definition.agent.port if definition.network.ports else 0,
+        disk_mib=definition.disk.size_mib if definition.disk else 0,
+        layers=layers,
+    )
+
+
+def _smoke(
+    definition: Definition, image: Image, platform: Platform, wishes: Wishes, store: Store, ledger: Ledger
+) -> Verdict | None:
+    if wishes.smoke == "never":
+        return None
+    accelerator = accelerators.choose(platform, wishes.accelerator)
+    inputs = {
+        "kernel": image.kernel_sha256,
+        "root file system": digest([layer.sha256 for layer in image.layers]),
+        "checks": digest(definition.smoke),
+        "platform": digest(platform),
+        "accelerator": accelerator.name,
+    }
+    with ledger.stage("smoke", inputs) as stage:
+        verdict = checked.verdict(
+            definition, image, platform, accelerator, store, syscall_names=names, forced=wishes.smoke == "forced"
+        )
+        passed = sum(check.passed for check in verdict.checks)
+        stage.say(f"{passed} of {len(verdict.checks)} checks passed under {accelerator.name}")
+    return verdict

@@ -1,0 +1,158 @@
+"""Invoke tasks: arguments → pipeline → print. Run `./invoke --list` for all of them, `./invoke --help TASK` for one."""
+
+import os
+import sys
+from pathlib import Path
+
+from invoke.context import Context
+from invoke.exceptions import Exit
+from invoke.tasks import task
+
+from builder import cli
+
+ROOT = Path(__file__).parent
+APP = "name of an image definition, images/NAME/image.toml"
+
+
+@task(
+    help={
+        "app": APP,
+        "profile": "trade-offs of the kernel, recipes/profiles/ (default: the definition's)",
+        "platform": "machine to build for, recipes/platforms/ (default: the definition's)",
+        "accelerator": "kvm or tcg instead of what the probe finds",
+        "json": "print one JSON document on stdout",
+        "dry-run": "say which stages would run, and why; change nothing",
+        "smoke": "boot and check even when this very image has passed before",
+        "no-smoke": "do not boot",
+        "jobs": "parallel compile jobs (default: the processors this process may use)",
+    }
+)
+@cli.mapped
+def build(
+    _context: Context,
+    app: str,
+    profile: str = "",
+    platform: str = "",
+    accelerator: str = "",
+    json: bool = False,
+    dry_run: bool = False,
+    smoke: bool = False,
+    no_smoke: bool = False,
+    jobs: int = 0,
+) -> None:
+    """Build an image, boot it and prove that it serves."""
+    from builder import commands  # noqa: PLC0415 - `--list` and `--help` stay quick
+
+    wishes = commands.wishes(platform, profile, accelerator, smoke, no_smoke, jobs)
+    commands.build(ROOT, app, wishes, as_json=json, dry=dry_run)
+
+
+@task(
+    help={
+        "app": APP,
+        "publish": "HOST:GUEST, publish a guest port on loopback (repeatable; default: every port as itself)",
+        "accelerator": "kvm or tcg instead of what the probe finds",
+        "memory": "MiB (default: the definition's)",
+        "disk": "file of the data disk, made when it is not there (default: in the user's data folder)",
+    },
+    iterable=["publish"],
+)
+@cli.mapped
+def run(
+    _context: Context, app: str, publish: list[str], accelerator: str = "", memory: int = 0, disk: str = ""
+) -> None:
+    """Boot a built image in the foreground; Ctrl-C stops it cleanly."""
+    from builder import commands  # noqa: PLC0415
+
+    raise Exit(code=commands.run(ROOT, app, publish, accelerator, memory, disk))
+
+
+@task(
+    help={
+        "app": APP,
+        "accelerator": "kvm or tcg instead of what the probe finds",
+        "json": "print the verdict as JSON",
+        "least-memory": "find the least memory at which every check still passes",
+    }
+)
+@cli.mapped
+def smoke(_context: Context, app: str, accelerator: str = "", json: bool = False, least_memory: bool = False) -> None:
+    """Boot a built image and run its checks."""
+    from builder import commands  # noqa: PLC0415
+
+    commands.smoke(ROOT, app, accelerator, as_json=json, least=least_memory)
+
+
+@task(name="list", help={"json": "print one JSON document on stdout"})
+@cli.mapped
+def list_images(_context: Context, json: bool = False) -> None:
+    """List the image definitions and what is built of them."""
+    from builder import commands  # noqa: PLC0415
+
+    commands.list_images(ROOT, as_json=json)
+
+
+@task(
+    help={
+        "app": APP,
+        "syscall": "a system call's name: why is it kept",
+        "option": "a kernel option: who asked for it",
+        "file": "a path in the image: who brought it, who needs it",
+        "package": "a Debian package: what it brought",
+        "json": "print one JSON document on stdout",
+    }
+)
+@cli.mapped
+def explain(
+    _context: Context,
+    app: str,
+    syscall: str = "",
+    option: str = "",
+    file: str = "",
+    package: str = "",
+    json: bool = False,
+) -> None:
+    """Say why something is in a built image."""
+    from builder import commands  # noqa: PLC0415
+
+    commands.explain(ROOT, app, {"syscall": syscall, "option": option, "file": file, "package": package}, as_json=json)
+
+
+@task(help={"json": "print one JSON document on stdout"})
+@cli.mapped
+def doctor(_context: Context, json: bool = False) -> None:
+    """Check this machine: host tools, their versions, the accelerator's verdict."""
+    from builder import commands  # noqa: PLC0415
+
+    commands.doctor(ROOT, as_json=json)
+
+
+@task(help={"app": "only this image's results", "cache": "also the cache: store, object trees, package index"})
+@cli.mapped
+def clean(_context: Context, app: str = "", cache: bool = False) -> None:
+    """Remove results in dist/, and with --cache everything Kiln keeps."""
+    from builder import commands  # noqa: PLC0415
+
+    commands.clean(ROOT, app, cache=cache)
+
+
+@task(help={"fast": "only the tests that need no network, no kernel and no virtual machine"})
+def test(context: Context, fast: bool = False) -> None:
+    """Run the tests."""
+    choice = ["-m", "not slow and not vm"] if fast else []
+    _own(context, ["-m", "pytest", "-n", str(len(os.sched_getaffinity(0))), "--dist", "loadgroup", *choice])
+
+
+@task
+def check(context: Context) -> None:
+    """Check style, types and import contracts: ruff, mypy strict, import-linter."""
+    _own(context, ["-m", "ruff", "check", "."], ["-m", "ruff", "format", "--check", "."], ["-m", "mypy"])
+    _own(context, ["-c", "from importlinter.cli import lint_imports_command as c; c()"])
+
+
+def _own(_context: Context, *commands: list[str]) -> None:
+    """Run Python tools of this virtual environment; the first failure ends with its exit code."""
+    for arguments in commands:
+        code = os.spawnv(os.P_WAIT, sys.executable, [sys.executable, *arguments])  # noqa: S606 - an argv list
+        if code:
+            raise Exit(code=code if code > 0 else 1)
