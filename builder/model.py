@@ -29,6 +29,7 @@ class Package(Value, frozen=True):
     sha256: str
     size_bytes: int = 0
     source: str = ""  # source package, "name version"
+    section: str = ""  # the archive's, such as libs
 
 
 class File(Value, frozen=True):
@@ -40,7 +41,7 @@ class File(Value, frozen=True):
     """
 
     path: str
-    kind: Literal["file", "symlink", "directory", "character-device"]
+    kind: Literal["file", "symlink", "directory", "character-device", "block-device"]
     mode: int = 0o644  # permission bits only
     uid: int = 0
     gid: int = 0
@@ -49,7 +50,7 @@ class File(Value, frozen=True):
     size_bytes: int = 0
     host: str = ""
     origin: str = ""
-    device: tuple[int, int] = (0, 0)  # major, minor of a character device
+    device: tuple[int, int] = (0, 0)  # major, minor of a device node
 
 
 Tree = Mapping[str, File]  # by guest path

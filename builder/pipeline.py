@@ -140,7 +140,7 @@ def build(app: str, place: Place, wishes: Wishes, store: Store, ledger: Ledger, 
         stage.say(f"{kernel.size_bytes / 1e6:.2f} MB, {len(syscalls)} of {kernel.syscalls_total} system calls")
 
     with ledger.stage("assemble", {"application": gathered.key, "agent": digest_tree(agent)}) as stage:
-        parts = layering.layers(definition, gathered.available, gathered.overlay, needs.closure, agent, platform, store)
+        parts = layering.layers(definition, gathered.available, gathered.overlay, needs.closure, agent, store)
         rootfs, layers = root_file_system.assemble(parts, store)
         stage.say(f"{rootfs.stat().st_size / 1e6:.2f} MB, {sum(layer.files for layer in layers)} files")
 

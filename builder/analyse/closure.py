@@ -6,6 +6,7 @@ loader opens: a symbolic link stays one, so that whoever copies files takes the 
 
 import posixpath
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,7 +24,7 @@ TOKEN = re.compile(r"\$(?:\{(ORIGIN|LIB|PLATFORM)\}|(ORIGIN|LIB|PLATFORM)\b)")
 SCRIPT_DEPTH = 4  # the kernel's own limit of interpreters that are scripts (BINPRM_MAX_RECURSION)
 
 
-def resolve(tree: Tree, programs: tuple[str, ...], plugins: tuple[str, ...] = ()) -> tuple[ClosureFile, ...]:
+def resolve(tree: Tree, programs: Sequence[str], plugins: Sequence[str] = ()) -> tuple[ClosureFile, ...]:
     """The closure of the programs and of what they open by themselves (`plugins`: guest paths or globs).
 
     In the loader's order: each program, its interpreter, its libraries breadth first; plugins after all programs.
@@ -40,10 +41,32 @@ def resolve(tree: Tree, programs: tuple[str, ...], plugins: tuple[str, ...] = ()
     return tuple(found.files)
 
 
-def missing(tree: Tree, programs: tuple[str, ...], plugins: tuple[str, ...] = ()) -> tuple[str, ...]:
+def missing(tree: Tree, programs: Sequence[str], plugins: Sequence[str] = ()) -> tuple[str, ...]:
     """Names of the shared libraries the closure asks for and the tree lacks, in the order they are asked for."""
     present = tuple(p for p in programs if paths.find(tree, p))
     return tuple(_walk(tree, present, plugins, complete=False).lacking)
+
+
+def split_elf(tree: Tree, candidates: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The programs and the shared objects among some of the tree's files; what is no ELF file for this machine, or
+    no file at all, is left out. A program asks for an interpreter, has a fixed address, or says it is one."""
+    programs: list[str] = []
+    objects: list[str] = []
+    for path in candidates:
+        entry = paths.find(tree, path)
+        if entry is None or not _is_ours(Path(entry.host)):
+            continue
+        file = elf.parse(Path(entry.host).read_bytes(), path)
+        alone = file.kind == elf.ET_EXEC or file.interpreter or file.value(elf.DT_FLAGS_1) & elf.DF_1_PIE
+        (programs if alone else objects).append(path)
+    return tuple(programs), tuple(objects)
+
+
+def _is_ours(content: Path) -> bool:
+    """Whether a file begins as an ELF program or shared object of 64-bit x86 does."""
+    with content.open("rb") as stream:
+        start = stream.read(20)
+    return start[:6] == b"\x7fELF\x02\x01" and start[16:20] in (b"\x02\0\x3e\0", b"\x03\0\x3e\0")
 
 
 @dataclass(frozen=True)
@@ -67,7 +90,7 @@ class _Walk:
     lacking: dict[str, tuple[str, str]] = field(default_factory=dict)
 
 
-def _walk(tree: Tree, programs: tuple[str, ...], plugins: tuple[str, ...], *, complete: bool = True) -> _Walk:
+def _walk(tree: Tree, programs: Sequence[str], plugins: Sequence[str], *, complete: bool = True) -> _Walk:
     walk = _Walk(tree)
     first: list[_Loaded] = []
     for program in programs:
@@ -92,6 +115,9 @@ def _program(walk: _Walk, path: str, needed_by: str = "", depth: int = 0) -> _Lo
     walk.files.append(ClosureFile(path, needed_by, file.soname, "program"))
     if file.interpreter:
         interpreter = paths.normalise(file.interpreter)
+        if paths.find(walk.tree, interpreter) is None:  # a package that is still to be found brings it
+            walk.lacking.setdefault(posixpath.basename(interpreter), (path, ""))
+            return _Loaded(path, file)
         loader = _parse(walk, interpreter, path)
         walk.folders = MUSL_FOLDERS if "ld-musl" in interpreter else GNU_FOLDERS
         walk.names[loader.soname or posixpath.basename(interpreter)] = interpreter
@@ -187,7 +213,7 @@ def _expand_tokens(owner: _Loaded, text: str) -> str:
     return TOKEN.sub(lambda m: values[m[1] or m[2]], text)
 
 
-def _expand(tree: Tree, patterns: tuple[str, ...], complete: bool) -> list[str]:
+def _expand(tree: Tree, patterns: Sequence[str], complete: bool) -> list[str]:
     """Paths of plugins, globs expanded (`*` within one level, `**` across levels), sorted within each glob."""
     found: list[str] = []
     for pattern in patterns:

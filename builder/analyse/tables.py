@@ -162,7 +162,10 @@ def _packed(file: Elf) -> Iterator[Relocation]:
 
 
 def frames(file: Elf) -> tuple[tuple[int, int], ...]:
-    """Function ranges (start, end) that .eh_frame describes, sorted; encodings Linux compilers do not use are left."""
+    """Function ranges (start, end) that .eh_frame describes, sorted; encodings Linux compilers do not use are left out.
+
+    So are signal trampolines (augmentation `S`): their records begin a byte before the code.
+    """
     found: list[tuple[int, int]] = []
     for s in file.sections:
         if s.name == ".eh_frame" and s.flags & elf.SHF_ALLOC and s.kind != elf.SHT_NOBITS:
@@ -196,7 +199,7 @@ def _encoding(cie: bytes) -> int:
     """How a CIE's FDEs write their addresses (DW_EH_PE_*): the `R` of its augmentation text, else plain addresses."""
     end = cie.find(b"\0", 1)
     augmentation = cie[1:end] if end > 0 else b"?"
-    if not augmentation.startswith(b"z"):
+    if not augmentation.startswith(b"z") or b"S" in augmentation:
         return 0 if augmentation == b"" else -1
     at = end + 1
     for _ in range(2 if cie[0] == 1 else 3):  # code and data alignment, return register (a byte in version 1)

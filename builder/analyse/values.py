@@ -6,9 +6,10 @@ to a register makes that register "anything", so a forgotten instruction costs p
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
-from builder.analyse.units import Instruction
+from builder.analyse import slots
+from builder.analyse.decode import NOPS, Instruction
 
 Value = frozenset[int | str] | None
 State = dict[str, frozenset[int | str]]  # registers that are not in it can hold anything
@@ -20,21 +21,25 @@ MASK32, MASK64 = 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF
 def _names() -> dict[str, tuple[str, int]]:
     """Every general register's names: the 64-bit register it is part of, and its width in bits (9: bits 8 to 15)."""
     table: dict[str, tuple[str, int]] = {}
-    for letter in "abcd":
-        full = f"r{letter}x"
-        pairs = ((full, 64), (f"e{letter}x", 32), (f"{letter}x", 16), (f"{letter}l", 8), (f"{letter}h", 9))
-        table.update({n: (full, w) for n, w in pairs})
-    for name in ("si", "di", "bp", "sp"):
-        pairs = ((f"r{name}", 64), (f"e{name}", 32), (name, 16), (f"{name}l", 8))
-        table.update({n: (f"r{name}", w) for n, w in pairs})
+    for a in "abcd":
+        full = f"r{a}x"
+        table |= {full: (full, 64), f"e{a}x": (full, 32), f"{a}x": (full, 16), f"{a}l": (full, 8), f"{a}h": (full, 9)}
+    for a in ("si", "di", "bp", "sp"):
+        full = f"r{a}"
+        table |= {full: (full, 64), f"e{a}": (full, 32), a: (full, 16), f"{a}l": (full, 8)}
     for i in range(8, 16):
-        pairs = ((f"r{i}", 64), (f"r{i}d", 32), (f"r{i}w", 16), (f"r{i}b", 8))
-        table.update({n: (f"r{i}", w) for n, w in pairs})
+        full = f"r{i}"
+        table |= {full: (full, 64), f"{full}d": (full, 32), f"{full}w": (full, 16), f"{full}b": (full, 8)}
     return table
 
 
 REGISTERS = _names()
 FULL = tuple(sorted({r for r, _ in REGISTERS.values()} - {"rsp"}))
+LOW = ".low"  # after a register's name: what is known of its lowest byte where the rest is not
+FRAME = "frame"  # the names of the stack slots that nothing else can write to
+FIRST_ONLY = {"mov", "movabs", "movzx", "movsxd", "movsx", "xor", "sub", "add", "and", "or", "sbb", "adc", "lea", "shl",
+              "shr", "sar", "inc", "dec", "neg", "not", "pop", "imul", "bsf", "bsr", "tzcnt", "lzcnt", "popcnt"}  # fmt: skip
+PARTS = ("cmov", "set")  # beginnings of further mnemonics that write their first operand only
 ENTRY: State = {r: frozenset((r,)) for r in FULL}
 CALL_LOSES = ("rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11")
 SYSCALL_LOSES = ("rax", "rcx", "r11")
@@ -53,127 +58,212 @@ READS_ONLY = {"cmp", "test", "nop", "push", "bt", "endbr64", "ud2", "ret", "pref
 BRACKETS = re.compile(r"\[[^\]]*\]")
 WORD = re.compile(r"[a-z][a-z0-9]*")
 ADDRESS = re.compile(r"\[(\w+)(?: ([+-]) (\w+))?\]$")
-ARITHMETIC = {"add", "sub", "and", "or", "xor", "shl", "shr", "sar"}
 
 
 def at(
-    code: list[Instruction], wanted: Iterable[int], outer: Iterable[int], tables: Iterable[int]
+    code: list[Instruction],
+    wanted: Iterable[int],
+    outer: Iterable[int] = (),
+    tables: Iterable[int] = (),
+    endless: Collection[int] = (),
 ) -> dict[int, State]:
     """The state before each wanted instruction of a unit.
 
     `outer` are addresses inside the unit that something outside refers to (nothing is known there), `tables` the
-    targets of its jump tables, reached from every indirect jump in it. An instruction that no path reaches is given
-    the empty state: its registers can hold anything.
+    targets of its jump tables, reached from every indirect jump in it, `endless` functions that never return. An
+    instruction that no path seems to reach is taken to be reached with anything in its registers.
     """
-    index = {ins[0]: i for i, ins in enumerate(code)}
-    states: dict[int, State] = {0: dict(ENTRY)}
-    work = [0]
+    flow = _Flow(code, tables, endless)
+    nothing: State = {FRAME: slots.private(code)}
+    flow.enter(0, ENTRY | nothing)
     for address in outer:
-        if (i := index.get(address)) is not None:
-            states[i] = {}
-            work.append(i)
-    found: dict[int, State] = {}
-    marks = {index[a] for a in wanted if a in index}
-    through = [index[t] for t in tables if t in index]
-    while work:
-        i = work.pop()
-        state = dict(states[i])
-        while i < len(code):
-            if i in marks:
-                found[i] = dict(state)
-            targets, onward = _next(code, i, index, through)
-            _step(code, i, state)
-            for t in targets:
-                _flow(states, work, t, state)
-            if not onward:
-                break
-            i += 1
-            if i in states or len(targets) > 0:
-                _flow(states, work, i, state)
-                break
-    return {a: found.get(index.get(a, -1), {}) for a in wanted}
+        if (i := flow.index.get(address)) is not None:
+            flow.enter(i, nothing)
+    marks = {flow.index[a] for a in wanted if a in flow.index}
+    flow.run(marks)
+    for i, (_, _, name, _) in enumerate(code):  # code that is reached in a way we do not see
+        if i not in flow.seen and name not in NOPS:
+            flow.enter(i, nothing)
+            flow.run(marks)
+    return {a: flow.found.get(flow.index.get(a, -1), {}) for a in wanted}
 
 
-def _flow(states: dict[int, State], work: list[int], i: int, state: State) -> None:
-    """Merge a state into what is known before instruction `i`; look at it again if that changed something."""
-    old = states.get(i)
-    if old is None:
-        states[i] = dict(state)
-        work.append(i)
-        return
-    new = {r: v | state[r] for r, v in old.items() if r in state and len(v | state[r]) <= MOST}
-    if new != old:
-        states[i] = new
-        work.append(i)
+class _Flow:
+    """One run of the analysis: the states before the instructions where paths meet."""
+
+    def __init__(self, code: list[Instruction], tables: Iterable[int], endless: Collection[int]) -> None:
+        self.code, self.endless = code, endless
+        self.index: dict[int, int] = {}
+        for i, ins in enumerate(code):
+            self.index.setdefault(ins[0], i)
+        self.through = [self.index[t] for t in tables if t in self.index]
+        self.joins = self._joins()
+        self.states: dict[int, State] = {}
+        self.found: dict[int, State] = {}
+        self.seen: set[int] = set()
+        self.work: list[int] = []
+
+    def _joins(self) -> set[int]:
+        """Instructions more than one path may lead to."""
+        return {t for i in range(len(self.code)) for t in self.leads(i)[0]} | set(self.through)
+
+    def enter(self, i: int, state: State) -> None:
+        """Merge a state into what is known before instruction `i`; look at it again if that changed something."""
+        self.joins.add(i)
+        old = self.states.get(i)
+        new = state if old is None else {
+            r: v | state[r] for r, v in old.items() if r in state and (len(v | state[r]) <= MOST or r == FRAME)
+        }  # fmt: skip
+        if new != old:
+            self.states[i] = dict(new)
+            self.work.append(i)
+
+    def run(self, marks: set[int]) -> None:
+        """Follow every path until no state changes any more."""
+        while self.work:
+            at_ = self.work.pop()
+            state = dict(self.states[at_])
+            i: int | None = at_
+            while i is not None:
+                self.seen.add(i)
+                if i in marks:
+                    self.found[i] = dict(state)
+                targets, onward = self.leads(i)
+                equal = self.compared(i)
+                _step(self.code, i, state, alone=self.alone(i))
+                for t in targets:
+                    self.enter(t, state | equal if self.code[i][2] == "je" else state)
+                if self.code[i][2] == "jne":
+                    state |= equal
+                i = onward
+                if i is not None and (i in self.states or i in self.joins):
+                    self.enter(i, state)
+                    i = None
+
+    def alone(self, i: int) -> bool:
+        """Whether only the instruction that stands before it leads to an instruction."""
+        return i > 0 and i not in self.joins and self.code[i - 1][0] + self.code[i - 1][1] == self.code[i][0]
+
+    def compared(self, i: int) -> State:
+        """What a register holds where `je` jumps (or `jne` does not), after it was compared with a constant."""
+        if self.code[i][2] not in ("je", "jne") or not self.alone(i):
+            return {}
+        _, _, name, operands = self.code[i - 1]
+        register, _, other = operands.partition(", ")
+        full, width = REGISTERS.get(register, ("", 0))
+        if width not in (32, 64):
+            return {}
+        if name == "test" and other == register:
+            return {full: frozenset((0,))}
+        number = _number(other) if name == "cmp" else None
+        return {} if number is None else {full: frozenset((number & MASK32 if width == 32 else number & MASK64,))}
+
+    def leads(self, i: int) -> tuple[list[int], int | None]:
+        """Where control goes after an instruction: targets inside the unit, and the next one if it goes on."""
+        address, size, name, operands = self.code[i]
+        kind = name.rsplit(" ", 1)[-1]
+        onward = self.index.get(address + size)
+        if kind[0] != "j" and not kind.startswith(("loop", "xbegin")):
+            if kind == "call" and operands[:2] == "0x" and int(operands, 16) in self.endless:
+                return [], None
+            return [], None if kind in ("ret", "ud2", "hlt", "iretq") else onward
+        if operands[:2] != "0x":
+            return self.through, None
+        target = self.index.get(int(operands, 16))
+        return [] if target is None else [target], None if kind == "jmp" else onward
 
 
-def _next(code: list[Instruction], i: int, index: dict[int, int], through: list[int]) -> tuple[list[int], bool]:
-    """Where control goes after an instruction: targets inside the unit, and whether also to the next one."""
-    _, _, name, operands = code[i]
-    kind = name.rsplit(" ", 1)[-1]
-    if kind == "jmp":
-        if operands[:2] == "0x":
-            return [index[t] for t in (int(operands, 16),) if t in index], False
-        return through, False
-    if kind[0] == "j" or kind.startswith(("loop", "xbegin")):
-        return [index[t] for t in (int(operands, 16),) if t in index] if operands[:2] == "0x" else [], True
-    return [], kind not in ("ret", "ud2", "hlt", "iretq")
-
-
-def _step(code: list[Instruction], i: int, state: State) -> None:
-    """Change the state as the instruction does."""
+def _step(code: list[Instruction], i: int, state: State, *, alone: bool) -> None:
+    """Change the state as the instruction does; `alone`: only the instruction before it leads to it."""
     _, _, name, operands = code[i]
     kind = name.rsplit(" ", 1)[-1]
     if kind == "call":
         for r in CALL_LOSES:
-            state.pop(r, None)
+            _forget(state, r)
         return
     if kind in READS_ONLY or (kind[0] == "j" and operands[:2] == "0x"):
         return
     target, _, source = operands.partition(", ")
     destination = REGISTERS.get(target)
-    if destination is not None and (value := _result(code, i, state, kind, destination, source)) is not None:
-        state[destination[0]] = value
+    if destination is not None:
+        _write(code, i, state, kind, alone=alone)
         return
+    if (place := slots.parse(target)) is not None and kind != "cmp":
+        _store(state, place, _operand(state, source) if kind == "mov" else None)
+    if kind == "imul" and source:
+        kind = "imul with its own target"
     for r in IMPLICIT.get(kind, ("rax", "rcx", "rdi", "rsi") if STRING.match(kind) else ()):
-        state.pop(r, None)
-    outside = BRACKETS.sub("", operands)
+        _forget(state, r)
     if kind in ("mov", "movaps", "movups", "movdqa", "movdqu", "movq", "movd") and "]" in target:
         return  # a store
-    for word in WORD.findall(outside):
+    for word in WORD.findall(BRACKETS.sub("", operands)):
         if word in REGISTERS:
-            state.pop(REGISTERS[word][0], None)
+            _forget(state, REGISTERS[word][0])
 
 
-def _result(
-    code: list[Instruction], i: int, state: State, kind: str, destination: tuple[str, int], source: str
-) -> Value:
+def _forget(state: State, register: str) -> None:
+    state.pop(register, None)
+    state.pop(register + LOW, None)
+
+
+def _write(code: list[Instruction], i: int, state: State, kind: str, *, alone: bool) -> None:
+    """An instruction whose first operand is a register."""
+    address, size, _, operands = code[i]
+    target, _, source = operands.partition(", ")
+    full, width = REGISTERS[target]
+    old = state.get(full)
+    new = _result(state, kind, (full, width), source, address + size)
+    if kind == "pop" and alone and code[i - 1][2] == "push":
+        new = _operand(state, code[i - 1][3])
+    if kind == "imul" and "," in source:
+        kind = "imul with its own target"
+    for r in IMPLICIT.get(kind, ("rax", "rcx", "rdi", "rsi") if STRING.match(kind) else ()):
+        _forget(state, r)
+    for word in WORD.findall(BRACKETS.sub("", source)) if kind not in FIRST_ONLY and not kind.startswith(PARTS) else ():
+        if word in REGISTERS:
+            _forget(state, REGISTERS[word][0])
+    _forget(state, full)
+    if (value := _stored(old, width, new)) is not None:
+        state[full] = value
+    elif width == 8 and new is not None and all(isinstance(v, int) for v in new):
+        state[full + LOW] = new  # the lowest byte alone is known
+
+
+def _store(state: State, place: tuple[int, int], value: Value) -> None:
+    """A write to the unit's stack frame: what overlaps it is forgotten, what is written is remembered."""
+    where, size = place
+    for key in [k for k in state if k.startswith("[") and slots.overlap(k, where, size)]:
+        del state[key]
+    if value is not None and slots.name(where, size) in state.get(FRAME, ()):
+        state[slots.name(where, size)] = value
+
+
+def _result(state: State, kind: str, destination: tuple[str, int], source: str, after: int) -> Value:
     """The value an instruction leaves in its first operand, a register; None where it is not known."""
     full, width = destination
     old = state.get(full)
+    new: Value = None
+    same = REGISTERS.get(source) == destination
     if kind in ("mov", "movabs", "movzx", "movsxd", "movsx"):
-        return _stored(old, width, _operand(state, source, signed=kind.startswith("movs")))
-    if kind in ("xor", "sub") and REGISTERS.get(source) == destination:
-        return _stored(old, width, frozenset((0,)))
-    if kind == "lea":
-        return _stored(old, width, _address(state, source))
-    if kind.startswith("cmov"):
-        other = _operand(state, source)
-        mine = _cut(old, width)
-        return _stored(old, width, mine | other) if mine is not None and other is not None else None
-    if kind == "or" and source in ("-1", "0xffffffff", "0xffffffffffffffff"):
-        return _stored(old, width, frozenset((MASK64,)))
-    if kind == "sbb" and REGISTERS.get(source) == destination:
-        return _stored(old, width, frozenset((0, MASK64)))
-    if kind.startswith("set") and width == 8:
-        return _stored(old, 8, frozenset((0, 1)))
-    if kind in ("inc", "dec"):
-        return _stored(old, width, _compute(_cut(old, width), "add", 1 if kind == "inc" else -1))
-    if kind in ARITHMETIC and (amount := _number(source)) is not None:
-        return _stored(old, width, _compute(_cut(old, width), kind, amount))
-    if kind == "pop" and i and code[i - 1][2] == "push":
-        return _stored(old, width, _operand(state, code[i - 1][3]))
-    return None
+        new = _operand(state, source, signed=kind.startswith("movs"))
+    elif kind in ("xor", "sub") and same:
+        new = frozenset((0,))
+    elif kind == "sbb" and same:
+        new = frozenset((0, MASK64))
+    elif kind == "lea":
+        new = _address(state, source, after)
+    elif kind.startswith("cmov"):
+        mine, other = _cut(old, width), _operand(state, source)
+        new = mine | other if mine is not None and other is not None else None
+    elif kind == "or" and source in ("-1", "0xffffffff", "0xffffffffffffffff"):
+        new = frozenset((MASK64,))
+    elif kind.startswith("set"):
+        new = frozenset((0, 1))
+    elif kind in ("inc", "dec"):
+        new = _compute(_cut(old, width), "add", 1 if kind == "inc" else -1)
+    elif (amount := _number(source)) is not None:
+        new = _compute(_cut(old, width), kind, amount)
+    return new
 
 
 def _number(text: str) -> int | None:
@@ -188,9 +278,12 @@ def _operand(state: State, text: str, *, signed: bool = False) -> Value:
     if (number := _number(text)) is not None:
         return frozenset((number & MASK64,))
     if text not in REGISTERS:
-        return None
+        place = slots.parse(text)
+        return state.get(slots.name(*place)) if place else None
     full, width = REGISTERS[text]
     value = _cut(state.get(full), width)
+    if value is None and width == 8:
+        value = state.get(full + LOW)
     if value is None or not signed or width in (64, 9):
         return value
     top = 1 << (width - 1)
@@ -221,8 +314,12 @@ def _stored(old: Value, width: int, new: Value) -> Value:
     return frozenset(both) if len(both) <= MOST else None
 
 
-def _address(state: State, text: str) -> Value:
+def _address(state: State, text: str, after: int) -> Value:
+    """The address a `lea` computes; `after` is where the next instruction stands (rip-relative operands)."""
     match = ADDRESS.match(text)
+    if match and match[1] == "rip":
+        distance = int(match[3], 0) if match[2] else 0
+        return frozenset((after - distance if match[2] == "-" else after + distance,))
     if not match or match[1] not in REGISTERS or (match[2] and _number(match[3]) is None):
         return None
     distance = int(match[3], 0) if match[2] else 0

@@ -134,7 +134,7 @@ class Meter:
     def __call__(self, line: str) -> None:
         if line.startswith(COMPILED):
             self.count += 1
-            self._progress(f"{self.count}{self._of} files compiled")
+            self._progress(f"files compiled: {self.count}{self._of}")
         elif line.startswith("  LD      vmlinux"):
             self._progress("linking")
 

@@ -1,7 +1,7 @@
 """The kernel's source: Debian's `linux-source-<series>` package unpacked once, with Kiln's patches applied."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from builder.edges import code, process
@@ -31,18 +31,23 @@ LEFT_OUT = (
 NO_SPACE = b"No space left on device"
 
 
-def prepare(package: Package, deb: Path, patches: Path, store: Store) -> KernelSource:
+def prepare(package: Package, deb: Path | Callable[[], Path], patches: Path, store: Store) -> KernelSource:
     """The patched source tree of a `linux-source-<series>` package, unpacked from `deb` if the store lacks it.
 
-    `patches` holds a folder per series (`6.12`) whose `*.patch` files are applied in the order of their names. The
-    tree is shared by all builds and must not be written to. Raises CompileError when a patch does not apply as it is,
-    FetchError when the package does not hold a source, StorageError when the disk is full.
+    `deb` is the package's file, or what fetches it: called only when it is needed. `patches` holds a folder per series
+    (`6.12`) whose `*.patch` files are applied in the order of their names. The tree is shared by all builds and must
+    not be written to. Raises CompileError when a patch does not apply as it is, FetchError when the package does not
+    hold a source, StorageError when the disk is full.
     """
     series = package.name.removeprefix("linux-source-")
     files = _patches(patches / series, series)
     versions = code.code_digest("compile/source.py")
     key = digest([versions, package.sha256, [(file.name, digest_file(file)) for file in files]])
-    folder = store.make(STAGE, key, lambda scratch: _fill(scratch, package, deb, files), verify=False)
+
+    def fill(scratch: Path) -> None:
+        _fill(scratch, package, deb if isinstance(deb, Path) else deb(), files)
+
+    folder = store.make(STAGE, key, fill, verify=False)
     tree = folder / TREE
     version = version_of((tree / "Makefile").read_text(encoding="utf-8"))
     return KernelSource(str(tree), version, package, tuple(file.name for file in files), key)
@@ -114,8 +119,8 @@ def _where(said: str) -> str:
     for line in said.splitlines():
         if match := re.match(r"patching file '?(.+?)'?$", line):
             place = f" to {match[1]}"
-        elif match := re.match(r"(Hunk #\d+) FAILED at (\d+)", line):
-            return f"{place}, {match[1]} at line {match[2]}"
+        elif match := re.match(r"Hunk #(\d+) FAILED at (\d+)", line):
+            return f"{place}, hunk {match[1]} at line {match[2]}"
         elif match := re.match(r"can't find file to patch at input line (\d+)", line):
             return f": it changes a file that is not there (line {match[1]} of the patch)"
     return place

@@ -120,8 +120,8 @@ def _start(objects: Path, family: Family, config: str) -> None:
 
 def records() -> Mapping[str, Record]:
     """The finished trees by name, the one used last first."""
-    found = sorted(root().glob("*/tree.json"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
-    return {path.parent.name: msgspec.json.decode(path.read_bytes(), type=Record) for path in found}
+    found = sorted((path.parent for path in root().glob("*/tree.json")), key=_last_use, reverse=True)
+    return {folder.name: msgspec.json.decode((folder / "tree.json").read_bytes(), type=Record) for folder in found}
 
 
 def nearest(config: str, candidates: Mapping[str, str]) -> tuple[str, ...]:
@@ -156,19 +156,28 @@ def mend(objects: Path) -> None:
 
 
 def is_whole(command: bytes) -> bool:
-    """Whether a command file was written to its end."""
-    return command.endswith(b":\n" if b"-MMD" in command else b"\n")
+    """Whether a command file was written to its end: for a compiled file that includes its dependencies."""
+    return command.endswith(b"\n") and (b"-MMD" not in command or b"\n$(deps_" in command)
 
 
 def prune(*, spare: Path, kept: int = KEPT) -> None:
     """Remove the trees that were not used for longest, beyond the number kept; trees in use and `spare` stay."""
-    for name in list(records())[kept:]:
-        folder = root() / name
+    for folder in sorted(_folders(), key=_last_use, reverse=True)[kept:]:
         if folder == spare:
             continue
         with make.held(_lock(folder), wait_s=0.0) as lock:
             if lock is not None:
                 make.remove_tree(folder)
+
+
+def _folders() -> list[Path]:
+    return [path for path in root().iterdir() if path.is_dir()]
+
+
+def _last_use(folder: Path) -> int:
+    """In nanoseconds; a tree that was never finished counts from its beginning."""
+    record = folder / "tree.json"
+    return (record if record.exists() else folder).stat().st_mtime_ns
 
 
 def _lock(folder: Path) -> Path:

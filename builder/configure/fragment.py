@@ -22,16 +22,18 @@ def render(options: Sequence[Option]) -> str:
 
 
 def annotate(config_text: str, options: Sequence[Option], origins: Mapping[str, str] | None = None) -> str:
-    """The whole `.config`, every set option preceded by the recipes' reasons or by what Kconfig says about it.
+    """The whole `.config`: every option that is set or was asked for, preceded by why.
 
-    `origins` maps an option nobody asked for to Kconfig's reason (`selected by X`, `default`); see `resolve.origins`.
+    That is the recipes' reasons, or what Kconfig says: `origins` maps an option nobody asked for to such words
+    (`selected by X`, `default of Kconfig`).
     """
     wanted = {option.name: option for option in options}
     lines: list[str] = []
     for line in config_text.splitlines():
         name = assigned(line)
-        if name in wanted:
-            lines += [f"# {reason.text} [{reason.recipe}{because(reason.needs)}]" for reason in wanted[name].reasons]
+        asked = name or line.removeprefix("# CONFIG_").removesuffix(" is not set")
+        if asked in wanted:
+            lines += [f"# {reason.text} [{reason.recipe}{because(reason.needs)}]" for reason in wanted[asked].reasons]
         elif name and origins and name in origins:
             lines.append(f"# {origins[name]}")
         lines.append(line)

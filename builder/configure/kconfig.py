@@ -12,8 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-UNKNOWN, DROPPED = "unknown", "dropped"
-
 
 class Tree:
     """A parsed Kconfig tree with the values of one `.config`. Parsing takes about 1.5 s: only where a miss is made."""
@@ -26,6 +24,7 @@ class Tree:
                 return super()._tokenize({"modules": "option modules\n", "transitional": "\n"}.get(s.strip(), s))
 
         self._library: Any = kconfiglib
+        self._set: list[Any] = []
         with _environment(environment):
             self.kconfig: Any = Kconfig("Kconfig", warn=False)
         if config:
@@ -50,6 +49,31 @@ class Tree:
         """The lines of a `.config` that carry values, in Kconfig's order."""
         contents = str(self.kconfig._config_contents(""))
         return tuple(line for line in contents.splitlines() if line.startswith("CONFIG_") or line.endswith("not set"))
+
+    def set_all_off(self) -> None:
+        """Everything off that can be off, as `make allnoconfig` begins."""
+        for symbol in self.kconfig.unique_defined_syms:
+            self._reset(symbol)
+        self._set = []
+
+    def set_values(self, values: Mapping[str, str]) -> None:
+        """These values on top of `set_all_off` (unknown names are passed over), instead of those set before."""
+        for symbol in self._set:
+            self._reset(symbol)
+        self._set = [self.kconfig.syms[name] for name in values if self.knows(name)]
+        for symbol in self._set:
+            value = values[symbol.name]
+            symbol.set_value({"y": 2, "n": 0}[value] if self._is_switch(symbol) else value.strip('"'))
+
+    def _reset(self, symbol: Any) -> None:
+        symbol.unset_value()
+        if symbol.choice is not None:
+            symbol.choice.unset_value()
+        elif self._is_switch(symbol):
+            symbol.set_value(2 if symbol.is_allnoconfig_y else 0)
+
+    def _is_switch(self, symbol: Any) -> bool:
+        return symbol.type in (self._library.BOOL, self._library.TRISTATE)
 
     def why_not(self, name: str, wanted: str) -> str:
         """Why the option does not have the wanted value: the unmet dependencies, or who selects it."""

@@ -11,11 +11,12 @@ from builder.configure import fragment
 from builder.configure.kconfig import Tree
 from builder.edges import code, process
 from builder.edges.store import Store, cache_root
-from builder.errors import ConfigurationError
+from builder.errors import ConfigurationError, StorageError
 from builder.model import KernelConfig, KernelSource, Option, digest
 
 STAGE = "kconfig"
 CONF_LIMIT_S = 300.0
+NO_SPACE = b"No space left on device"
 # Kconfig probes these tools and writes what it finds into `.config`. Kiln's kernels use none of them, so they are
 # named as absent: the configuration must not depend on what else is installed. The kernel's build needs the same.
 UNUSED_TOOLS = {"RUSTC": "no-rustc", "BINDGEN": "no-bindgen", "PAHOLE": "no-pahole"}
@@ -65,36 +66,36 @@ def _write(path: Path, text: str) -> None:
 
 
 def _fill(folder: Path, options: Sequence[Option], source: KernelSource, store: Store) -> None:
+    asked, config = folder / "asked", folder / "config"
+    _write(asked, "".join(f"{fragment.setting(option)}\n" for option in options))
     with store.locked(f"conf-{source.key}"):
-        text = _conf(fragment.render(options), source, cache_root() / STAGE / source.key)
-    config = folder / "config"
-    config.write_text(text, encoding="utf-8")
-    granted = fragment.values(text)
+        _conf(asked, config, source)
+    granted = fragment.values(config.read_text(encoding="utf-8"))
     dropped = [option for option in options if granted.get(option.name, "n") != option.value]
-    tree = Tree(_kconfig_environment(source), config)
+    tree = Tree(kconfig_environment(source), config)
     if dropped:
         raise _refusal(dropped, tree, source)
     (folder / "origins.json").write_bytes(msgspec.json.encode(tree.origins()))
 
 
-def _conf(text: str, source: KernelSource, scratch: Path) -> str:
-    """Run the kernel's `conf`; the scratch folder keeps the compiled `conf` for the next configuration."""
+def _conf(asked: Path, config: Path, source: KernelSource) -> None:
+    """Let the kernel's `conf` write `config`; the scratch folder keeps the compiled `conf` for the next time."""
+    scratch = cache_root() / STAGE / source.key
     scratch.mkdir(parents=True, exist_ok=True)
-    asked = scratch / "kiln.fragment"
-    asked.write_text(text, encoding="utf-8")
     tools = [f"{name}={value}" for name, value in UNUSED_TOOLS.items()]
     argv = ["make", "-s", "-C", source.path, f"O={scratch}", *tools, "allnoconfig"]
-    environment = {**toolchain_environment(), "KCONFIG_ALLCONFIG": str(asked)}
+    environment = {**toolchain_environment(), "KCONFIG_ALLCONFIG": str(asked), "KCONFIG_CONFIG": str(config)}
     log = scratch / "kiln.log"
     done = process.run(argv, timeout_s=CONF_LIMIT_S, env=environment, log=log)
     if done.exit_code:
+        if NO_SPACE in log.read_bytes():
+            raise StorageError("the disk is full", "free some space, or point KILN_CACHE to another disk", log=str(log))
         raise ConfigurationError(
             f"the kernel's conf failed with exit code {done.exit_code}",
             "run ./invoke doctor to see whether the host tools are in place",
             log=str(log),
             tail=process.tail(log.read_bytes()),
         )
-    return (scratch / ".config").read_text(encoding="utf-8")
 
 
 def _refusal(dropped: Sequence[Option], tree: Tree, source: KernelSource) -> ConfigurationError:
@@ -121,7 +122,7 @@ def _toolchain() -> tuple[str, ...]:
     return tuple(answer.stdout.decode(errors="replace").partition("\n")[0] for answer in said)
 
 
-def _kconfig_environment(source: KernelSource) -> dict[str, str]:
+def kconfig_environment(source: KernelSource) -> dict[str, str]:
     """What the kernel's Makefile exports for Kconfig (x86)."""
     return {
         **toolchain_environment(),

@@ -74,7 +74,12 @@ def build(
     except FileNotFoundError as error:
         raise HostError(f"{argv[0]}: not found", "run ./invoke doctor to see which host tools are missing") from error
     late = threading.Event()
-    timer = threading.Timer(limit_s, lambda: (late.set(), _stop(process)))
+
+    def give_up() -> None:
+        late.set()
+        _stop(process)
+
+    timer = threading.Timer(limit_s, give_up)
     timer.daemon = True
     timer.start()
     try:

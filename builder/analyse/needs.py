@@ -1,0 +1,215 @@
+"""From a closure to Needs: the stage's entry point, with evidence for every need and the store as its memory."""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from builder import paths
+from builder.analyse import exceptions
+from builder.analyse.features import FEATURES, path_need
+from builder.analyse.reach import Member, Node, Reached, reach
+from builder.analyse.sinks import NUMBER, Finding, findings
+from builder.analyse.summary import Summary, summarise
+from builder.analyse.table import names as syscall_names
+from builder.definition import Declared
+from builder.edges.store import Store, digest_bytes, digest_file
+from builder.errors import AnalysisError
+from builder.model import ClosureFile, Evidence, File, Need, Needs, Tree, Unresolved
+
+MOST_EVIDENCE = 3  # kept for each need; `sites` counts all
+KERNEL_IMPLIES = {
+    "restart_syscall": "the kernel itself resumes an interrupted sleep with it",
+    "rt_sigreturn": "how a signal handler returns (arch/x86/kernel/signal.c)",
+    "exit": "how a thread ends",
+    "exit_group": "how a program ends",
+}
+DECLARED = Evidence("declared in image.toml")
+Found = dict[str, list[Evidence]]
+
+
+def analyse(
+    tree: Tree,
+    closure: tuple[ClosureFile, ...],
+    store: Store,
+    *,
+    declared: Declared | None = None,
+    by: Literal["app", "agent", "platform"] = "app",
+) -> Needs:
+    """What the files of a closure ask of the kernel: system calls, socket families, ioctls, paths, each with evidence.
+
+    The result and each file's summary are kept in the store by content. Raises AnalysisError for a file that cannot
+    be read, and for declared system calls that do not exist.
+    """
+    declared = declared or Declared()
+    files = [(f, _content(tree, f)) for f in closure]
+    identity = [analyser_digest(), by, declared, [(f, e.sha256 or digest_file(Path(e.host))) for f, e in files]]
+    key = digest_bytes(msgspec.json.encode(identity))
+
+    def fill(folder: Path) -> None:
+        members = _members([(f, e, s) for f, e in files for s in (load_summary(e, f.path, store),)])
+        needs = assess(members, declared, by)
+        result = Needs(closure, *needs)
+        (folder / "needs.msgpack").write_bytes(msgspec.msgpack.encode(result))
+
+    return msgspec.msgpack.decode((store.make("needs", key, fill) / "needs.msgpack").read_bytes(), type=Needs)
+
+
+def load_summary(entry: File, name: str, store: Store) -> Summary:
+    """A file's summary, from the store if its content was seen before."""
+    content = entry.sha256 or digest_file(Path(entry.host))
+
+    def fill(folder: Path) -> None:
+        summary = summarise(Path(entry.host).read_bytes(), name)
+        (folder / "summary.msgpack").write_bytes(msgspec.msgpack.encode(summary))
+
+    folder = store.make("summary", digest_bytes(f"{analyser_digest()} {content}".encode()), fill)
+    return msgspec.msgpack.decode((folder / "summary.msgpack").read_bytes(), type=Summary)
+
+
+@cache
+def analyser_digest() -> str:
+    """SHA-256 over the analyser's own files: any change of it makes all its results anew."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.iterdir()):
+        if path.suffix in (".py", ".tsv", ".toml"):
+            digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _content(tree: Tree, file: ClosureFile) -> File:
+    entry = paths.find(tree, file.path)
+    if entry is None:
+        raise AnalysisError(f"{file.path}: in the closure but not among the image's files", "resolve the closure again")
+    return entry
+
+
+def _members(files: Iterable[tuple[ClosureFile, File, Summary]]) -> list[Member]:
+    """One member for each content, the loader last before plugins: that is where it stands in the lookup order."""
+    order = {"program": 0, "needed": 1, "interpreter": 2, "plugin": 3}
+    seen: set[str] = set()
+    members = []
+    for file, entry, summary in files:
+        if entry.path not in seen:
+            seen.add(entry.path)
+            members.append(Member(file, summary))
+    return sorted(members, key=lambda m: order[m.file.why])
+
+
+def assess(
+    members: list[Member], declared: Declared, by: Literal["app", "agent", "platform"]
+) -> tuple[tuple[Need, ...], tuple[Unresolved, ...]]:
+    """The needs and the unresolved places of linked summaries. Pure."""
+    reached = reach(members)
+    found: Found = {}
+    open_: list[Finding] = []
+    for finding in findings(reached):
+        if finding.value is None:
+            open_.append(finding)
+        else:
+            _note(found, _need(finding), _evidence(reached, finding))
+    unresolved = list(_close(reached, found, open_))
+    _paths(reached, found)
+    _legacy(reached, found)
+    _implied(found)
+    _declared(found, declared)
+    needs = (Need(i, _best(e), by, len(e)) for i, e in sorted(found.items()))
+    return tuple(needs), tuple(dict.fromkeys(unresolved))
+
+
+def _best(evidence: list[Evidence]) -> tuple[Evidence, ...]:
+    """The first few pieces of evidence, shortest chain first, one for each function."""
+    functions = {(e.file, e.function, e.how): e for e in sorted(evidence, key=lambda e: -len(e.chain))}
+    ranked = sorted(functions.values(), key=lambda e: (e != DECLARED, not e.file, len(e.chain), e.file, e.address))
+    return tuple(ranked[:MOST_EVIDENCE])
+
+
+def _note(found: Found, need: str, evidence: Evidence) -> None:
+    if need:
+        found.setdefault(need, []).append(evidence)
+
+
+def _need(finding: Finding) -> str:
+    value = finding.value or 0
+    if finding.kind == NUMBER:
+        name = syscall_names().get(value)
+        return f"syscall:{name}" if name else ""  # a number no kernel has: it answers ENOSYS
+    return FEATURES[finding.kind].needs.get(value, "")
+
+
+def _evidence(reached: Reached, finding: Finding, how: str = "") -> Evidence:
+    member = reached.members[finding.node[0]]
+    name = syscall_names().get(finding.value if finding.kind == NUMBER and finding.value is not None else finding.kind)
+    if not how:
+        how = f"calls {name}" if finding.kind == NUMBER else f"calls {name} with {finding.value:#x}"
+    function = member.summary.name(finding.node[1])
+    return Evidence(how, member.file.path, finding.address, function, reached.chain(finding.node))
+
+
+def _close(reached: Reached, found: Found, open_: Iterable[Finding]) -> Iterator[Unresolved]:
+    """Count what could not be decided as everything it may be."""
+    for finding in open_:
+        assumed, why = _assumed(reached, found, finding)
+        evidence = _evidence(reached, finding, f"assumed: {why}")
+        for need in assumed:
+            _note(found, need, evidence)
+        if assumed or finding.kind == NUMBER:
+            yield Unresolved(evidence.file, finding.address, evidence.function, why, _shown(assumed))
+
+
+def _shown(assumed: tuple[str, ...]) -> tuple[str, ...]:
+    return assumed if len(assumed) < len(syscall_names()) else ("syscall:*",)
+
+
+def _assumed(reached: Reached, found: Found, finding: Finding) -> tuple[tuple[str, ...], str]:
+    if finding.kind != NUMBER:
+        name = syscall_names()[finding.kind]
+        return FEATURES[finding.kind].assumed, f"{name}: {finding.why}"
+    summary = reached.members[finding.node[0]].summary
+    beside = {
+        n for c in summary.calls if c.unit == finding.node[1] for n in c.numbers or () if isinstance(n, int)
+    }  # fmt: skip
+    names = frozenset(syscall_names().get(n, "") for n in beside)
+    known = exceptions.find(summary.soname, summary.name(finding.node[1]), names)
+    if known is None:
+        return tuple(f"syscall:{n}" for n in sorted(syscall_names().values())), f"system call: {finding.why}"
+    needs = tuple(f"syscall:{n}" for n in known.numbers)
+    return tuple(n for n in needs if n in found or not known.made), known.reason
+
+
+def _paths(reached: Reached, found: Found) -> None:
+    for i, member in enumerate(reached.members):
+        for unit, text in member.summary.paths:
+            node: Node = (i, unit)
+            if unit < 0:
+                _note(found, path_need(text), Evidence(f"names {text} in its data", member.file.path))
+            elif node in reached.parents:
+                function, chain = member.summary.name(unit), reached.chain(node)
+                start = member.summary.starts[unit]
+                _note(found, path_need(text), Evidence(f"names {text}", member.file.path, start, function, chain))
+
+
+def _legacy(reached: Reached, found: Found) -> None:
+    for i, member in enumerate(reached.members):
+        for unit, address in member.summary.legacy:
+            if (i, unit) in reached.parents:
+                finding = Finding(NUMBER, None, (i, unit), address)
+                _note(found, "exec:i386 int 0x80", _evidence(reached, finding, "makes 32-bit system calls"))
+
+
+def _implied(found: Found) -> None:
+    for name, why in KERNEL_IMPLIES.items():
+        if name != "rt_sigreturn" or "syscall:rt_sigaction" in found:
+            _note(found, f"syscall:{name}", Evidence(why))
+
+
+def _declared(found: Found, declared: Declared) -> None:
+    for name in declared.syscalls:
+        if name not in syscall_names().values():
+            raise AnalysisError(f"needs.syscalls: there is no system call {name!r}", "names are as in man 2 syscalls")
+        _note(found, f"syscall:{name}", DECLARED)
+    for feature in declared.features:
+        _note(found, feature, DECLARED)

@@ -1,0 +1,160 @@
+"""Reachability over all files of a closure: which functions can run, and through which chain of callers.
+
+A function can run if a reachable function calls it, jumps to it or takes its address; if its address stands in the
+data of a loaded file; if the loader runs it; or if a reachable function binds to it from another file by the loader's
+rules (first definition in load order with the wanted version).
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from builder.analyse.summary import Export, Summary
+from builder.model import ClosureFile
+
+Node = tuple[int, int]  # file, unit
+LOOKED_UP = ("dlsym", "dlvsym")
+CHAIN = 14  # names shown of a chain of callers
+
+
+@dataclass(frozen=True)
+class Member:
+    """A file of the closure with its summary; `aliases` are further paths that lead to the same content."""
+
+    file: ClosureFile
+    summary: Summary
+
+
+@dataclass
+class Reached:
+    """What can run: for each reachable unit the unit that led to it (None: a start) and how."""
+
+    members: tuple[Member, ...]
+    parents: dict[Node, tuple[Node | None, str]] = field(default_factory=dict)
+    exports: list[dict[str, list[Export]]] = field(default_factory=list)
+    bound: dict[Node, tuple[Node, ...]] = field(default_factory=dict)  # (file, import) → definitions
+
+    def chain(self, node: Node) -> tuple[str, ...]:
+        """Names from a start to the unit, `function@file`, the middle of a long one left out."""
+        names: list[str] = []
+        at: Node | None = node
+        while at is not None:
+            summary = self.members[at[0]].summary
+            if at[1] not in summary.stubs:
+                names.append(f"{summary.name(at[1])}@{self.members[at[0]].file.path}")
+            at = self.parents[at][0]
+        names.reverse()
+        return tuple(names) if len(names) <= CHAIN else (*names[:4], "…", *names[5 - CHAIN :])
+
+    def binding(self, file: int, wanted: int) -> tuple[Node, ...]:
+        """The definitions an import can bind to."""
+        key = (file, wanted)
+        if key not in self.bound:
+            name, version = self.members[file].summary.imports[wanted]
+            self.bound[key] = tuple(self._lookup(file, name, version))
+        return self.bound[key]
+
+    def _lookup(self, asker: int, name: str, version: str) -> Iterator[Node]:
+        """The first definition in load order; with several programs, those of each program as well."""
+        programs = [i for i, m in enumerate(self.members) if m.file.why == "program"]
+        for i, exports in enumerate(self.exports):
+            if i in programs and asker in programs and i != asker:
+                continue
+            match = next((e for e in exports.get(name, ()) if _fits(e, version)), None)
+            if match is None:
+                continue
+            if match.unit >= 0:
+                yield i, match.unit
+            if i not in programs or len(programs) == 1:
+                return
+
+
+def _fits(export: Export, version: str) -> bool:
+    if not version:
+        return not export.hidden
+    return export.version == version or not export.version
+
+
+def reach(members: Sequence[Member]) -> Reached:
+    """Everything that can run in the closure."""
+    reached = Reached(tuple(members))
+    for m in members:
+        table: dict[str, list[Export]] = {}
+        for export in m.summary.exports:
+            table.setdefault(export.name, []).append(export)
+        reached.exports.append(table)
+    queue: deque[Node] = deque()
+    for i, member in enumerate(members):
+        _add(reached, queue, None, _starts(reached, i, member))
+    while queue:
+        while queue:
+            node = queue.popleft()
+            _add(reached, queue, node, _onward(reached, node))
+        _add(reached, queue, None, _asked_by_name(reached))
+    return reached
+
+
+def _add(reached: Reached, queue: "deque[Node]", parent: Node | None, found: Iterable[tuple[Node, str]]) -> None:
+    for node, how in found:
+        if node not in reached.parents:
+            reached.parents[node] = (parent, how)
+            queue.append(node)
+
+
+def _starts(reached: Reached, i: int, member: Member) -> Iterator[tuple[Node, str]]:
+    summary = member.summary
+    if summary.entry >= 0 and member.file.why in ("program", "interpreter"):
+        yield (i, summary.entry), "entry point"
+    for unit, how in summary.roots.items():
+        yield (i, unit), how
+    for wanted in summary.root_imports:
+        for node in reached.binding(i, wanted):
+            yield node, f"its address stands in the data of {member.file.path}"
+    if member.file.why == "plugin":
+        for export in summary.exports:
+            if export.unit >= 0:
+                yield (i, export.unit), "exported by a plugin"
+    if member.file.why == "interpreter":
+        yield from _named(reached, i, summary.words, "the loader may look it up by name")
+
+
+def _onward(reached: Reached, node: Node) -> Iterator[tuple[Node, str]]:
+    file, unit = node
+    summary = reached.members[file].summary
+    for target in summary.edges[unit]:
+        yield (file, target), "called"
+    for wanted in summary.uses.get(unit, ()):
+        for other in reached.binding(file, wanted):
+            yield other, "called in another file"
+
+
+def _asked_by_name(reached: Reached) -> Iterator[tuple[Node, str]]:
+    """Functions that reachable code may ask for with dlsym: constant names; where a name is not known, every text of
+    that file that is some file's function name."""
+    for i, member in enumerate(reached.members):
+        summary = member.summary
+        asking = {-1 - w: w for w, (n, _) in enumerate(summary.imports) if n in LOOKED_UP}
+        if not asking:
+            continue
+        named: set[str] = set()
+        seen: set[Node] = set()
+        for site in summary.sites:
+            if site.callee in asking and (i, site.unit) in reached.parents:
+                values = site.values.get("rsi")
+                texts = [summary.texts.get(v) if isinstance(v, int) else None for v in values or (None,)]
+                named |= {t for t in texts if t} | (set(summary.words) if None in texts else set())
+                seen.add((i, site.unit))
+        users = {u for u, uses in summary.uses.items() if set(asking.values()) & set(uses) and u not in summary.stubs}
+        if any((i, u) in reached.parents and (i, u) not in seen for u in users):
+            named |= set(summary.words)
+        yield from _named(reached, i, named, f"may be asked for by name in {member.file.path}")
+
+
+def _named(reached: Reached, asker: int, names: Iterable[str], how: str) -> Iterator[tuple[Node, str]]:
+    wanted = set(names)
+    for i, table in enumerate(reached.exports):
+        if i != asker:
+            for name in wanted & table.keys():
+                for export in table[name]:
+                    if export.unit >= 0:
+                        yield (i, export.unit), how

@@ -1,0 +1,151 @@
+"""Unpacking Debian packages into the store, safely: nothing lands outside, no devices, no set-user-id bits."""
+
+import io
+import posixpath
+import shutil
+import tarfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import msgspec
+
+from builder.edges.code import code_digest
+from builder.edges.process import run, tail
+from builder.edges.store import Store, digest_bytes
+from builder.errors import FetchError
+from builder.model import File, Package, Tree, digest
+
+UNPACK_LIMIT_S = 120.0
+LIST = "tree.json"
+SIZE_LIMIT_BYTES = 2 << 30  # of one package's contents: no library or server comes near
+
+
+def unpacked(package: Package, deb: Path, store: Store) -> Tree:
+    """The files of a package as a tree whose contents lie in the store; unpacked once per digest."""
+    key = digest([package.sha256, code_digest("edges/archive.py", "model.py")])
+    folder = store.make("unpacked", key, lambda scratch: _unpack(package, deb, scratch), verify=False)
+    return load(folder)
+
+
+def load(folder: Path) -> Tree:
+    """The tree listed in an artifact's `tree.json`; contents are named relative to the artifact."""
+    entries = msgspec.json.decode((folder / LIST).read_bytes(), type=dict[str, File])
+    base = str(folder)
+    return {
+        path: msgspec.structs.replace(entry, host=f"{base}/{entry.host}") if entry.host else entry
+        for path, entry in entries.items()
+    }
+
+
+def save(folder: Path, tree: Tree) -> None:
+    """Write `tree.json`; every `host` must be relative to `folder`."""
+    (folder / LIST).write_bytes(msgspec.json.encode(tree, order="sorted"))
+
+
+def _unpack(package: Package, deb: Path, folder: Path) -> None:
+    done = run(["dpkg-deb", "--fsys-tarfile", str(deb)], timeout_s=UNPACK_LIMIT_S)
+    if done.exit_code:
+        raise FetchError(f"{deb.name}: not a Debian package", "remove it from the cache", tail=tail(done.stderr, 3))
+    save(folder, members(done.stdout, f"deb:{package.name}", folder))
+
+
+def members(archive: bytes, origin: str, folder: Path) -> Tree:
+    """Write the regular files of a tar archive below `folder`, named by digest, and return its entries.
+
+    Raises FetchError for names that are absolute after `./`, climb out with `..`, or for hard links to nothing;
+    devices and FIFOs are refused; owners become root and set-user-id bits are dropped.
+    """
+    tree: dict[str, File] = {}
+    try:
+        with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+            for entry in _entries(tar, origin, folder, tree):
+                tree[entry.path] = entry
+    except (tarfile.TarError, ValueError) as error:
+        raise FetchError(
+            f"{origin}: broken archive: {error}", "remove it from the cache: it is fetched anew"
+        ) from error
+    return tree
+
+
+def _entries(tar: tarfile.TarFile, origin: str, folder: Path, seen: Mapping[str, File]) -> Iterator[File]:
+    total = 0
+    for member in tar:
+        path = _safe(member.name, origin)
+        mode = member.mode & 0o777 | (member.mode & 0o1000 if member.isdir() else 0)
+        if path == "/":
+            continue
+        if member.isdir():
+            yield File(path, "directory", mode, origin=origin)
+        elif member.issym():
+            yield File(path, "symlink", 0o777, target=member.linkname, origin=origin)
+        elif member.islnk():
+            linked = seen.get(_safe(member.linkname, origin))
+            if linked is None:
+                raise FetchError(f"{origin}: {path} is a hard link to {member.linkname}, which is not in the archive")
+            yield msgspec.structs.replace(linked, path=path)
+        elif member.isreg():
+            total += member.size
+            if total > SIZE_LIMIT_BYTES:
+                raise FetchError(f"{origin}: unpacks to more than {SIZE_LIMIT_BYTES >> 30} GiB")
+            yield _regular(tar, member, File(path, "file", mode, origin=origin), folder)
+        else:
+            raise FetchError(f"{origin}: {path} is neither file, directory nor link")
+
+
+def _regular(tar: tarfile.TarFile, member: tarfile.TarInfo, entry: File, folder: Path) -> File:
+    stream = tar.extractfile(member)
+    data = stream.read() if stream else b""
+    if len(data) != member.size:
+        raise tarfile.ReadError(f"{entry.path} is truncated")
+    name = digest_bytes(data)
+    (folder / name).write_bytes(data)
+    return msgspec.structs.replace(entry, sha256=name, size_bytes=len(data), host=name)
+
+
+def _safe(name: str, origin: str) -> str:
+    """A member's path in the guest; an error where it would leave the tree."""
+    relative = name.removeprefix("./")
+    if name.startswith("/") or ".." in relative.split("/") or "\0" in name or "\n" in name:
+        raise FetchError(
+            f"{origin}: hostile name in the archive: {name!r}", "this package was not made by Debian's tools"
+        )
+    return posixpath.normpath("/" + relative).replace("//", "/")
+
+
+def folder_tree(folder: Path, origin: str) -> Tree:
+    """A folder of the host as a tree (contents stay where they are); empty when the folder is not there."""
+    found: dict[str, File] = {}
+    for path in sorted(folder.rglob("*")) if folder.is_dir() else ():
+        where = "/" + str(path.relative_to(folder))
+        if path.is_symlink():
+            found[where] = File(where, "symlink", 0o777, target=str(path.readlink()), origin=origin)
+        elif path.is_dir():
+            found[where] = File(where, "directory", 0o755, origin=origin)
+        elif path.is_file():
+            data = path.read_bytes()
+            mode = 0o755 if path.stat().st_mode & 0o111 else 0o644
+            found[where] = File(
+                where, "file", mode, sha256=digest_bytes(data), size_bytes=len(data), host=str(path), origin=origin
+            )
+    return found
+
+
+def lay_out(trees: tuple[Tree, ...], target: Path) -> None:
+    """Write trees as real files below `target` ; absolute links stay inside `target`."""
+    for tree in trees:
+        for path, entry in sorted(tree.items()):
+            place = target / path.lstrip("/")
+            if entry.kind == "directory":
+                place.mkdir(parents=True, exist_ok=True)
+                continue
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.unlink(missing_ok=True)
+            if entry.kind == "symlink":
+                place.symlink_to(_relative(path, entry.target))
+            else:
+                shutil.copyfile(entry.host, place)
+                place.chmod(entry.mode)
+
+
+def _relative(path: str, target: str) -> str:
+    return posixpath.relpath(target, posixpath.dirname(path)) if target.startswith("/") else target
