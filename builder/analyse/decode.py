@@ -90,22 +90,29 @@ class Reader:
         Where no record says that the unit is code, decoding ends at bytes that are no instruction (constants may
         stand there) and goes on where the unit itself jumps to.
         """
-        base = self.ranges[which := self.place(start)][0]
-        todo = self._sweep(unit, start, which)
+        which = self.place(start)
+        done: set[int] = set()
+        todo = self._sweep(unit, start, which, done)
         while todo and not unit.framed:
             target = todo.pop()
-            if not self.marks[which][target - base]:
-                todo |= self._sweep(unit, target, which)
+            if target not in done:
+                todo |= self._sweep(unit, target, which, done)
         self._settle(unit)
 
-    def _sweep(self, unit: Unit, start: int, which: int) -> set[int]:
-        """Decode one stretch in a row; the unit's own labels that it jumps to."""
+    def _sweep(self, unit: Unit, start: int, which: int, done: set[int]) -> set[int]:
+        """Decode one stretch in a row; the unit's own labels that it jumps to. `done` are addresses decoded so far."""
         base, code, _, _ = self.ranges[which]
-        marks, low, high, fixed = self.marks[which], unit.start, unit.end, self.fixed
+        marks, low, high, fixed, framed = self.marks[which], unit.start, unit.end, self.fixed, unit.framed
         last = ""
         local: set[int] = set()
         for address, size, name, operands in self.decoder.disasm_lite(code[start - base : high - base], start):
-            marks[address - base] = 1
+            if framed:
+                marks[address - base] = 1
+            elif address in done or name == ".byte":
+                last = "hlt"
+                break
+            else:
+                done.add(address)
             if name not in NOPS:
                 last = name
             if "rip" in operands:
@@ -117,7 +124,7 @@ class Reader:
                 inside = low <= target < high
                 if inside:
                     local.add(target)
-                if not inside or (name[-4:] == "call" and not unit.framed):
+                if not inside or (name[-4:] == "call" and not framed):
                     (unit.calls if name[-4:] == "call" else unit.jumps).add(target)
             elif name == "syscall":
                 unit.syscalls.add(address)
@@ -125,9 +132,6 @@ class Reader:
                 unit.returns = True
             elif name == "sysenter" or (name == "int" and operands == "0x80"):
                 unit.legacy.add(address)
-            elif name == ".byte" and not unit.framed:
-                last = "hlt"
-                break
             if fixed and "0x" in operands:
                 unit.addresses.update(v for v in map(_hex, ABSOLUTE.findall(operands)) if self.low <= v < self.high)
         unit.falls |= last not in ENDS and not (unit.hard and last[-4:] == "call")

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping
 
 from builder.analyse.decode import Reader, Unit, relative
 from builder.analyse.features import FEATURES, WATCHED, argument_values
+from builder.analyse.registers import State
 from builder.analyse.units import Code
-from builder.analyse.values import State, at
+from builder.analyse.values import at
 from builder.model import Value
 
 Known = tuple[int | str, ...] | None  # constants and names of entry registers; None: anything

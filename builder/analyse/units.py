@@ -155,7 +155,7 @@ def _finish(reader: Reader, units: list[Unit], wanted: set[int]) -> Code:
         if i >= 0 and address != units[i].start:
             code.inner.setdefault(i, set()).add(address)
             which = reader.place(address)
-            if not reader.marks[which][address - reader.ranges[which][0]]:
+            if not units[i].framed or not reader.marks[which][address - reader.ranges[which][0]]:
                 reader.read(units[i], address)
     return code
 

@@ -5,59 +5,30 @@ own entry values (`"rdi"`: whatever the caller put there), or None: anything. Wh
 to a register makes that register "anything", so a forgotten instruction costs precision, never soundness.
 """
 
-import re
 from collections.abc import Collection, Iterable
 
 from builder.analyse import slots
 from builder.analyse.decode import NOPS, Instruction
-
-Value = frozenset[int | str] | None
-State = dict[str, frozenset[int | str]]  # registers that are not in it can hold anything
-
-MOST = 24  # values one register may have before it counts as anything
-MASK32, MASK64 = 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF
-
-
-def _names() -> dict[str, tuple[str, int]]:
-    """Every general register's names: the 64-bit register it is part of, and its width in bits (9: bits 8 to 15)."""
-    table: dict[str, tuple[str, int]] = {}
-    for a in "abcd":
-        full = f"r{a}x"
-        table |= {full: (full, 64), f"e{a}x": (full, 32), f"{a}x": (full, 16), f"{a}l": (full, 8), f"{a}h": (full, 9)}
-    for a in ("si", "di", "bp", "sp"):
-        full = f"r{a}"
-        table |= {full: (full, 64), f"e{a}": (full, 32), a: (full, 16), f"{a}l": (full, 8)}
-    for i in range(8, 16):
-        full = f"r{i}"
-        table |= {full: (full, 64), f"{full}d": (full, 32), f"{full}w": (full, 16), f"{full}b": (full, 8)}
-    return table
-
-
-REGISTERS = _names()
-FULL = tuple(sorted({r for r, _ in REGISTERS.values()} - {"rsp"}))
-LOW = ".low"  # after a register's name: what is known of its lowest byte where the rest is not
-FRAME = "frame"  # the names of the stack slots that nothing else can write to
-FIRST_ONLY = {"mov", "movabs", "movzx", "movsxd", "movsx", "xor", "sub", "add", "and", "or", "sbb", "adc", "lea", "shl",
-              "shr", "sar", "inc", "dec", "neg", "not", "pop", "imul", "bsf", "bsr", "tzcnt", "lzcnt", "popcnt"}  # fmt: skip
-PARTS = ("cmov", "set")  # beginnings of further mnemonics that write their first operand only
-ENTRY: State = {r: frozenset((r,)) for r in FULL}
-CALL_LOSES = ("rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11")
-SYSCALL_LOSES = ("rax", "rcx", "r11")
-IMPLICIT = {
-    **dict.fromkeys(("mul", "imul", "div", "idiv", "cwd", "cdq", "cqo", "rdtsc", "rdmsr", "rdpmc", "xgetbv"),
-                    ("rax", "rdx")),
-    **dict.fromkeys(("cbw", "cwde", "cdqe", "lahf", "xlatb", "in", "cmpxchg", "int", "rdpkru"), ("rax", "rdx")),
-    **dict.fromkeys(("cpuid", "cmpxchg8b", "cmpxchg16b", "rdtscp", "sysenter", "vmcall", "encls", "enclu"),
-                    ("rax", "rbx", "rcx", "rdx")),
-    **dict.fromkeys(("leave", "enter"), ("rbp",)),
-    **dict.fromkeys(("loop", "loope", "loopne", "pcmpestri", "pcmpistri", "vpcmpestri", "vpcmpistri"), ("rcx",)),
-    "syscall": SYSCALL_LOSES,
-}  # fmt: skip
-STRING = re.compile(r"(movs|stos|lods|scas|cmps|ins|outs)[bwdq]$")
-READS_ONLY = {"cmp", "test", "nop", "push", "bt", "endbr64", "ud2", "ret", "prefetcht0", "prefetchw", "pause", "comisd"}
-BRACKETS = re.compile(r"\[[^\]]*\]")
-WORD = re.compile(r"[a-z][a-z0-9]*")
-ADDRESS = re.compile(r"\[(\w+)(?: ([+-]) (\w+))?\]$")
+from builder.analyse.registers import (
+    ADDRESS,
+    BRACKETS,
+    CALL_LOSES,
+    ENTRY,
+    FIRST_ONLY,
+    FRAME,
+    IMPLICIT,
+    LOW,
+    MASK32,
+    MASK64,
+    MOST,
+    PARTS,
+    READS_ONLY,
+    REGISTERS,
+    STRING,
+    WORD,
+    State,
+    Value,
+)
 
 
 def at(
@@ -215,7 +186,7 @@ def _write(code: list[Instruction], i: int, state: State, kind: str, *, alone: b
     new = _result(state, kind, (full, width), source, address + size)
     if kind == "pop" and alone and code[i - 1][2] == "push":
         new = _operand(state, code[i - 1][3])
-    if kind == "imul" and "," in source:
+    if kind == "imul" and source:
         kind = "imul with its own target"
     for r in IMPLICIT.get(kind, ("rax", "rcx", "rdi", "rsi") if STRING.match(kind) else ()):
         _forget(state, r)

@@ -38,9 +38,7 @@ def build(folder: Path, store: Store) -> Tree:
     made = store.make("agent", key, lambda scratch: _compile(folder, recipe, scratch))
     program = made / PROGRAM
     size = program.stat().st_size
-    init = File(
-        "/init", "file", 0o755, sha256=digest_file(program), size_bytes=size, host=str(program), origin="agent"
-    )
+    init = File("/init", "file", 0o755, sha256=digest_file(program), size_bytes=size, host=str(program), origin="agent")
     return {init.path: init}
 
 
@@ -78,5 +76,7 @@ def _compile(folder: Path, recipe: AgentRecipe, target: Path) -> None:
         argv = ["musl-gcc", *recipe.cflags, *recipe.ldflags, "-o", str(target / PROGRAM), *recipe.sources]
         done = run(argv, timeout_s=COMPILE_LIMIT_S, cwd=scratch)
         if done.exit_code:
-            raise CompileError(f"agent {folder.name} does not compile", "the compiler's words are above", tail=tail(done.stderr, 20))
+            raise CompileError(
+                f"agent {folder.name} does not compile", "the compiler's words are above", tail=tail(done.stderr, 20)
+            )
     (target / PROGRAM).chmod(0o755)

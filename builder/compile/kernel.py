@@ -74,12 +74,12 @@ def _fill(folder: Path, job: Job, syscalls_total: int) -> None:
     family = trees.Family(job.source.key, toolchain.identity(), job.flags)
     with trees.opened(family, job.config, job.progress) as tree:
         expected = next((record.files for record in trees.records().values() if record.family == family), 0)
-        count = _make(tree, job, 0 if tree.is_started else expected)
-        tree.finish(trees.Record(family, job.config, max(count, expected)))
+        _make(tree, job, 0 if tree.is_started else expected)
+        tree.finish(trees.Record(family, job.config, sum(1 for _ in tree.objects.rglob(".*.o.cmd"))))
         _take(tree.objects, folder, job, syscalls_total)
 
 
-def _make(tree: trees.Tree, job: Job, expected: int) -> int:
+def _make(tree: trees.Tree, job: Job, expected: int) -> None:
     """Build `vmlinux` in the tree; a build that a killed one may have spoilt is tried once more from nothing."""
     was_killed = tree.was_killed
     meter = Meter(job.progress, expected)
@@ -96,7 +96,6 @@ def _make(tree: trees.Tree, job: Job, expected: int) -> int:
             "was it made by another compiler? run ./invoke clean, then build again",
             log=str(job.log),
         )
-    return meter.count
 
 
 def _run_make(tree: trees.Tree, job: Job, meter: "Meter") -> bool:

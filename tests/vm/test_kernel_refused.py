@@ -98,6 +98,14 @@ def answers(log: str) -> dict[int, int]:
     return {int(number): int(answer) for number, answer in re.findall(r"answer (\d+) (-?\d+)", log)}
 
 
+def test_the_patches_apply_to_debians_source(kernel_source: KernelSource) -> None:
+    tree = Path(kernel_source.path)
+    assert "KILN_SYSCALL_TABLE" in (tree / "arch/x86/entry/syscalls/Makefile").read_text()
+    assert "kiln: refused syscall" in (tree / "kernel/sys_ni.c").read_text()
+    assert "KILN_PAGE_ALIGNED" in (tree / "arch/x86/Kconfig").read_text()
+    assert not list(tree.rglob("*.rej"))
+
+
 def test_a_call_that_was_left_out_gets_enosys_and_a_line_in_the_log(boot: Boot) -> None:
     log = boot(PTRACE, GETPID)
     assert answers(log) == {PTRACE: NOSYS, GETPID: 1}

@@ -6,6 +6,7 @@ import pytest
 
 from builder.analyse import closure
 from builder.errors import AnalysisError
+from builder.model import ClosureFile
 from tests.unit.analyse.programs import SOURCES, Build, tree, with_machine
 
 LIBS = "/usr/lib/x86_64-linux-gnu"
@@ -21,7 +22,7 @@ def linked(build: Build, library: Path, *flags: str) -> Path:
     return build("pointers.c", "-Wl,--no-as-needed", str(library), *flags)
 
 
-def paths_of(found: tuple[closure.ClosureFile, ...]) -> list[str]:
+def paths_of(found: tuple[ClosureFile, ...]) -> list[str]:
     return [f.path for f in found]
 
 
@@ -127,5 +128,6 @@ def test_a_program_that_is_not_there_is_an_error_with_a_near_name(build: Build) 
 
 def test_programs_and_objects_are_told_apart(build: Build, library: Path) -> None:
     files = with_machine({"/a": build("pointers.c", "-O1"), "/b": build("pointers.c", "-static"),
-                          "/c": build("pointers.c", "-static-pie"), "/d": library, "/e": SOURCES / "plugin.c"})  # fmt: skip
+                          "/c": build("pointers.c", "-static-pie"), "/d": library,
+                          "/e": SOURCES / "plugin.c"})  # fmt: skip
     assert closure.split_elf(files, ("/a", "/b", "/c", "/d", "/e", "/f")) == (("/a", "/b", "/c"), ("/d",))

@@ -27,7 +27,7 @@ def test_a_need_says_where_it_is_and_how_it_is_reached(build: Build, store: Stor
     assert first.function == "sync"
     assert first.chain == ("three@/bin/app", "sync@/lib/x86_64-linux-gnu/libc.so.6")
     assert first.address > 0
-    assert need(found, "syscall:mmap").sites > 3
+    assert need(found, "syscall:mmap").sites >= 2
     assert [n.id for n in found.needs] == sorted(n.id for n in found.needs)
 
 

@@ -1,0 +1,96 @@
+"""QEMU's command line for an image, and the script that boots it by hand (pure).
+
+Source: qemu-system-x86_64(1). What differs between machines and accelerators is data: `recipes/platforms/`.
+"""
+
+import shlex
+from collections.abc import Mapping
+
+from builder.model import Accelerator, Image, Platform
+
+# QEMU's user network (docs/system/devices/net.rst): the guest, its gateway
+NETWORK = ("kiln_ip=10.0.2.15/24", "kiln_gw=10.0.2.2")
+
+
+def command(
+    image: Image,
+    platform: Platform,
+    accelerator: Accelerator,
+    *,
+    ports: Mapping[int, int],
+    serial: str,
+    qmp: str = "",
+    disk: str = "",
+    memory_mib: int = 0,
+) -> tuple[str, ...]:
+    """The argv that boots an image. `ports` maps guest ports to host ports on loopback; `serial` is a QEMU character
+    device (`stdio`, `chardev:…` parts come in `serial`); `qmp` is a socket's path; `disk` a raw disk file.
+
+    Raises KeyError for an accelerator that the platform does not know.
+    """
+    settings = platform.accelerators[accelerator.name]
+    argv = [platform.qemu_binary, "-machine", platform.machine, *platform.qemu, *settings.qemu]
+    argv += ["-m", f"{memory_mib or image.memory_mib}M", "-kernel", image.kernel, "-initrd", image.rootfs]
+    argv += ["-append", " ".join(_parameters(image, platform, accelerator))]
+    argv += _serial(serial)
+    if qmp:
+        argv += ["-qmp", f"unix:{qmp},server=on,wait=off"]
+    if image.ports:
+        forwards = "".join(f",hostfwd=tcp:127.0.0.1:{host}-:{guest}" for guest, host in sorted(ports.items()))
+        argv += ["-netdev", f"user,id=n0{forwards}", "-device", platform.network_device.format(netdev="n0")]
+    if disk:
+        argv += ["-drive", f"id=d0,if=none,format=raw,file={disk}", "-device", platform.block_device.format(drive="d0")]
+    return tuple(argv)
+
+
+def _serial(serial: str) -> list[str]:
+    """`stdio`, or the path prefix of a log (`<prefix>.log`) and a pipe to write to (`<prefix>.in`)."""
+    if serial == "stdio":
+        return ["-serial", "stdio"]
+    return ["-chardev", f"file,id=s0,path={serial}.log,input-path={serial}.in", "-serial", "chardev:s0"]
+
+
+def _parameters(image: Image, platform: Platform, accelerator: Accelerator) -> tuple[str, ...]:
+    network = NETWORK if image.ports else ()
+    return (*platform.kernel_parameters, *platform.accelerators[accelerator.name].kernel_parameters, *network)
+
+
+def script(image: Image, platform: Platform) -> str:
+    """`run.sh`: boots the image in its folder by hand, the serial console on the terminal (`stop` and Enter end it)."""
+    served = (*image.ports, *((image.agent_port,) if image.agent_port else ()))
+    ports = {guest: guest if guest >= 1024 else 8000 + guest for guest in served}
+    lines = [
+        "#!/bin/sh",
+        f"# Boots {image.name} by hand; the console is this terminal. Type stop and Enter to end it.",
+        "# ACCEL=kvm or tcg, MEMORY in MiB, DISK a raw disk file, HOST_<port> the host's port for a guest's port.",
+        'cd "$(dirname "$0")" || exit 1',
+        f'MEMORY="${{MEMORY:-{image.memory_mib}}}" ACCEL="${{ACCEL:-tcg}}" DISK="${{DISK:-data.img}}"',
+    ]
+    if image.disk_mib:
+        make = f'truncate -s {image.disk_mib}M "$DISK" && /sbin/mkfs.ext4 -q "$DISK"'
+        lines.append(f'[ -e "$DISK" ] || {{ {make} || exit 1; }}')
+    lines.append('case "$ACCEL" in')
+    for name in sorted(platform.accelerators):
+        lines.append(f"{name}) exec {_by_hand(image, platform, name, ports)} ;;")
+    lines += ['*) echo "ACCEL=$ACCEL: must be one of: ' + " ".join(sorted(platform.accelerators)) + '" >&2; exit 2 ;;']
+    return "\n".join([*lines, "esac", ""])
+
+
+def _by_hand(image: Image, platform: Platform, accelerator: str, ports: Mapping[int, int]) -> str:
+    here = Image(image.name, "kernel", "", "rootfs.cpio", image.memory_mib, platform.name, image.ports)
+    chosen = Accelerator(accelerator, "by hand")  # type: ignore[arg-type]
+    disk = "$DISK" if image.disk_mib else ""
+    argv = command(here, platform, chosen, ports=ports, serial="stdio", disk=disk)
+    words = []
+    for word in argv:
+        quoted = shlex.quote(word)
+        if word == f"{image.memory_mib}M":
+            quoted = '"${MEMORY}M"'
+        elif "$DISK" in word:
+            quoted = f'"{word}"'
+        elif word.startswith("user,id=n0"):
+            for guest, host in ports.items():
+                word = word.replace(f":{host}-:{guest}", f":${{HOST_{guest}:-{host}}}-:{guest}")  # noqa: PLW2901
+            quoted = f'"{word}"'
+        words.append(quoted)
+    return " ".join(words)

@@ -1,0 +1,125 @@
+"""A virtual machine as a process: started, listened to on its serial console, asked over QMP, never left behind."""
+
+import contextlib
+import ctypes
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+
+from builder.errors import HostError
+
+PR_SET_PDEATHSIG = 1  # include/uapi/linux/prctl.h
+QMP_LIMIT_S = 2.0
+INSTALL = "install it: sudo apt-get install qemu-system-x86"
+
+
+class Machine:
+    """A running QEMU. As a context manager it is ended on leaving, however that happens.
+
+    `prefix` is where its serial log (`<prefix>.log`) and input (`<prefix>.in`) are; `qmp` is its QMP socket.
+    """
+
+    def __init__(self, log_folder: Path) -> None:
+        # sockets have paths of at most 108 bytes: a short folder of our own
+        self._private = Path(tempfile.mkdtemp(prefix="kiln-"))
+        self.qmp = str(self._private / "qmp")
+        self.prefix = str(self._private / "serial")
+        self._folder = log_folder
+        self._process: subprocess.Popen[bytes] | None = None
+        self._input = -1
+        self._read = 0
+        self.started_at = 0.0
+
+    def start(self, argv: Sequence[str]) -> None:
+        """Start QEMU; its own words go to `qemu.log` in the log folder. Raises HostError when it is not installed."""
+        os.mkfifo(f"{self.prefix}.in")
+        Path(f"{self.prefix}.log").touch()
+        self._input = os.open(f"{self.prefix}.in", os.O_RDWR | os.O_NONBLOCK)  # QEMU waits for a writer
+        with (self._folder / "qemu.log").open("wb") as log:
+            self.started_at = time.monotonic()
+            try:
+                self._process = subprocess.Popen(
+                    list(argv),
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                    preexec_fn=_die_with_parent,  # noqa: PLW1509 - one prctl(2), no locks
+                )
+            except FileNotFoundError as error:
+                raise HostError(f"{argv[0]}: not found", INSTALL) from error
+
+    def exit_code(self) -> int | None:
+        """QEMU's exit code, or None while it runs."""
+        return self._process.poll() if self._process else None
+
+    def serial(self) -> bytes:
+        """The whole serial log so far."""
+        return Path(f"{self.prefix}.log").read_bytes()
+
+    def say(self, line: str) -> None:
+        """Write a line to the guest's serial console."""
+        with contextlib.suppress(OSError):
+            os.write(self._input, line.encode() + b"\n")
+
+    def ask(self, command: str, **arguments: object) -> object:
+        """The answer to a QMP command (QEMU's qapi), or None when QEMU does not answer."""
+        from qemu.qmp.legacy import QEMUMonitorProtocol  # noqa: PLC0415 - asyncio is slow to import, rarely needed
+
+        monitor = QEMUMonitorProtocol(self.qmp)
+        try:
+            monitor.connect(negotiate=True)
+            monitor.settimeout(QMP_LIMIT_S)
+            return monitor.cmd(command, **arguments)
+        except Exception:  # noqa: BLE001 - a machine that cannot answer is what we are asking about
+            return None
+        finally:
+            with contextlib.suppress(Exception):
+                monitor.close()
+
+    def wait(self, done: Callable[[], bool], until: float, step_s: float = 0.004) -> bool:
+        """Wait until `done()` or the machine ended or the monotonic clock passes `until`; whether `done()`."""
+        while not done():
+            if self.exit_code() is not None or time.monotonic() > until:
+                return done()
+            time.sleep(step_s)
+        return True
+
+    def end(self) -> None:
+        """End QEMU if it still runs."""
+        if self._process and self._process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+
+    def __enter__(self) -> "Machine":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.end()
+        if self._input >= 0:
+            os.close(self._input)
+        with contextlib.suppress(OSError):
+            shutil.copyfile(f"{self.prefix}.log", self._folder / "serial.log")
+        shutil.rmtree(self._private, ignore_errors=True)
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def version(binary: str) -> str:
+    """QEMU's version line. Raises HostError when it is not installed."""
+    try:
+        done = subprocess.run([binary, "--version"], capture_output=True, timeout=20, check=False)
+    except FileNotFoundError as error:
+        raise HostError(f"{binary}: not found", INSTALL) from error
+    return done.stdout.decode(errors="replace").splitlines()[0] if done.stdout else ""
