@@ -1,0 +1,109 @@
+"""The checks of a definition, each against a running machine."""
+
+import re
+import time
+from collections.abc import Callable
+
+from builder.boot.session import Session
+from builder.definition import Check, ExitCheck, HttpCheck, LogCheck, TcpCheck
+from builder.edges import net
+from builder.model import CheckResult
+
+FIRST_TRY_S, TRY_S = 0.03, 5.0
+Tried = tuple[bool, str]
+
+
+def perform(check: Check, session: Session) -> CheckResult:
+    """The result of one check; it is tried again while nothing answers, up to the smoke test's time limit."""
+    started = time.monotonic()
+    attempts: dict[type, Callable[[], Tried]] = {
+        HttpCheck: lambda: _http(check, session),  # type: ignore[arg-type]
+        TcpCheck: lambda: _tcp(check, session),  # type: ignore[arg-type]
+        LogCheck: lambda: _log(check, session),  # type: ignore[arg-type]
+        ExitCheck: lambda: _exit(check, session),  # type: ignore[arg-type]
+    }
+    passed, detail = attempts[type(check)]()
+    return CheckResult(title(check), passed, detail, round(time.monotonic() - started, 4))
+
+
+def title(check: Check) -> str:
+    """A check in a few words."""
+    match check:
+        case HttpCheck():
+            return f"{check.method} {check.path}"
+        case TcpCheck():
+            return f"tcp {check.send.strip()[:40] or 'connect'}"
+        case LogCheck():
+            return f"log {check.expect}"
+        case ExitCheck():
+            return f"exit code {check.code}"
+        case _:
+            return "reboot"
+
+
+def _http(check: HttpCheck, session: Session) -> Tried:
+    import requests  # noqa: PLC0415 - slow to import; the machine boots meanwhile
+
+    port = check.port or session.setup.image.ports[0]
+    url = f"http://127.0.0.1:{session.ports[port]}{check.path}"
+
+    def attempt(limit_s: float) -> Tried | None:
+        try:
+            answer = requests.request(
+                check.method, url, data=check.body.encode(), headers=dict(check.headers), timeout=limit_s
+            )
+        except requests.RequestException:
+            return None
+        session.answered()
+        if answer.status_code != check.status:
+            return False, f"status {answer.status_code} instead of {check.status}: {answer.text[:200]}"
+        if check.contains and check.contains not in answer.text:
+            return False, f"no {check.contains!r} in the answer: {answer.text[:200]}"
+        return True, ""
+
+    return _until_answered(attempt, session)
+
+
+def _tcp(check: TcpCheck, session: Session) -> Tried:
+    port = session.ports[check.port or session.setup.image.ports[0]]
+    wanted = re.compile(check.expect.encode(), re.DOTALL)
+
+    def attempt(limit_s: float) -> Tried | None:
+        try:
+            answer = net.converse(port, check.send.encode(), lambda got: bool(wanted.search(got)), limit_s)
+        except OSError:
+            return None
+        if not answer and check.expect:
+            return None
+        session.answered()
+        return bool(wanted.search(answer)), "" if wanted.search(answer) else f"answered {answer[:200]!r}"
+
+    return _until_answered(attempt, session)
+
+
+def _until_answered(attempt: Callable[[float], Tried | None], session: Session) -> Tried:
+    """Try with short patience first: QEMU's network accepts a connection before the guest does."""
+    limit_s = FIRST_TRY_S
+    while True:
+        result = attempt(limit_s)
+        session.update()
+        if result is not None:
+            return result
+        if session.machine.exit_code() is not None:
+            return False, f"the machine ended: {session.last_lines()}"
+        if time.monotonic() > session.setup.until:
+            return False, f"no answer within the time limit: {session.last_lines()}"
+        limit_s = min(limit_s * 1.5, TRY_S)
+
+
+def _log(check: LogCheck, session: Session) -> Tried:
+    wanted = re.compile(check.expect)
+    found = session.wait(lambda now: any(wanted.search(line) for line in now.output()))
+    return found, "" if found else f"no such line: {session.last_lines()}"
+
+
+def _exit(check: ExitCheck, session: Session) -> Tried:
+    session.wait(lambda now: now.halt_code is not None)
+    if session.halt_code is None:
+        return False, f"the application did not end: {session.last_lines()}"
+    return session.halt_code == check.code, "" if session.halt_code == check.code else f"it was {session.halt_code}"

@@ -1,0 +1,105 @@
+"""One boot of an image: what has happened so far, read from its serial log."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from builder.boot import serial
+from builder.boot.command import command
+from builder.boot.serial import Event
+from builder.edges.net import free_ports
+from builder.edges.qemu import Machine
+from builder.model import Accelerator, Image, Moment, Platform
+
+MOMENTS = {"boot": "agent", "start": "application", "healthy": "healthy"}  # event → moment of the timeline
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What all boots of one smoke test share."""
+
+    image: Image
+    platform: Platform
+    accelerator: Accelerator
+    folder: Path
+    until: float  # of the monotonic clock
+    disk: str = ""
+
+
+class Session:
+    """A running machine and what it said. Host ports are chosen freely on loopback."""
+
+    def __init__(self, setup: Setup, machine: Machine) -> None:
+        served = (*setup.image.ports, *((setup.image.agent_port,) if setup.image.agent_port else ()))
+        self.setup = setup
+        self.machine = machine
+        self.ports: Mapping[int, int] = free_ports(served)
+        self.lines: tuple[str, ...] = ()
+        self.events: tuple[Event, ...] = ()
+        self.moments: list[Moment] = []
+        self._size = 0
+
+    def boot(self) -> None:
+        """Start the machine."""
+        setup = self.setup
+        argv = command(
+            setup.image,
+            setup.platform,
+            setup.accelerator,
+            ports=self.ports,
+            serial=self.machine.prefix,
+            qmp=self.machine.qmp,
+            disk=setup.disk,
+        )
+        self.machine.start(argv)
+
+    def update(self) -> None:
+        """Read what is new on the serial console."""
+        data = self.machine.serial()
+        if len(data) == self._size:
+            return
+        if self._size == 0:
+            self._note("kernel")
+        self._size = len(data)
+        self.lines = serial.lines_of(data)
+        known, self.events = len(self.events), serial.events(self.lines)
+        for event in self.events[known:]:
+            if event.name in MOMENTS:
+                self._note(MOMENTS[event.name])
+
+    def _note(self, name: str) -> None:
+        if all(moment.name != name for moment in self.moments):
+            self.moments.append(Moment(name, round(time.monotonic() - self.machine.started_at, 4)))
+
+    def answered(self) -> None:
+        """The service has answered a client for the first time."""
+        self._note("first answer")
+
+    def wait(self, done: Callable[["Session"], bool], limit_s: float | None = None) -> bool:
+        """Wait until `done(self)`, the machine's end, or the time limit; whether `done`."""
+
+        def updated() -> bool:
+            self.update()
+            return done(self)
+
+        until = self.setup.until if limit_s is None else min(self.setup.until, time.monotonic() + limit_s)
+        return self.machine.wait(updated, until)
+
+    def named(self, *names: str) -> tuple[Event, ...]:
+        """The events with one of these names."""
+        return tuple(event for event in self.events if event.name in names)
+
+    @property
+    def halt_code(self) -> int | None:
+        """The machine's exit code once the agent has said its last word."""
+        halts = self.named("halt")
+        return int(halts[-1].facts.get("code", 1)) if halts else None
+
+    def output(self) -> tuple[str, ...]:
+        """The lines the application printed."""
+        return tuple(str(event.facts.get("line", "")) for event in self.named("output"))
+
+    def last_lines(self, count: int = 6) -> str:
+        """The end of the log, for showing."""
+        return " | ".join(line for line in self.lines[-count - 1 :] if line.strip())[-900:]
