@@ -13,6 +13,7 @@ from typing import Literal
 from builder.analyse import closure as loader
 from builder.analyse import implied
 from builder.analyse import needs as analysis
+from builder.analyse import table as syscall_table
 from builder.assemble import layers as layering
 from builder.assemble import rootfs as root_file_system
 from builder.boot import accelerator as accelerators
@@ -125,8 +126,8 @@ def build(app: str, place: Place, wishes: Wishes, store: Store, ledger: Ledger, 
         stage.say(f"{len(needs.closure)} files, {len(needs.syscalls())} system calls, {len(syscalls)} with the agent's")
 
     with ledger.stage("source", {"kernel": digest(gathered.lock.kernel)}) as stage:
-        package, deb = gather.kernel_package(gathered.lock, store)
-        source = kernel_source.prepare(package, deb, place.recipes / "patches", store)
+        package, fetch = gather.kernel_package(gathered.lock, store)
+        source = kernel_source.prepare(package, fetch, place.recipes / "patches", store)
         stage.say(f"Linux {source.version}, {len(source.patches)} patches")
 
     with ledger.stage("configure", _configuration_inputs(wanted, platform, profile, source, place)) as stage:
@@ -236,7 +237,7 @@ def _smoke(
     }
     with ledger.stage("smoke", inputs) as stage:
         verdict = checked.verdict(
-            definition, image, platform, accelerator, store, syscall_names=names, forced=wishes.smoke == "forced"
+            definition, image, platform, accelerator, store, syscall_names=syscall_table.names(), forced=wishes.smoke == "forced"
         )
         passed = sum(check.passed for check in verdict.checks)
         stage.say(f"{passed} of {len(verdict.checks)} checks passed under {accelerator.name}")

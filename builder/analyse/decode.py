@@ -102,7 +102,7 @@ class Reader:
     def _sweep(self, unit: Unit, start: int, which: int, done: set[int]) -> set[int]:
         """Decode one stretch in a row; the unit's own labels that it jumps to. `done` are addresses decoded so far."""
         base, code, _, _ = self.ranges[which]
-        marks, low, high, fixed, framed = self.marks[which], unit.start, unit.end, self.fixed, unit.framed
+        marks, high, fixed, framed = self.marks[which], unit.end, self.fixed, unit.framed
         last = ""
         local: set[int] = set()
         for address, size, name, operands in self.decoder.disasm_lite(code[start - base : high - base], start):
@@ -120,12 +120,7 @@ class Reader:
                 (unit.addresses if name == "lea" else unit.data).add(target)
                 unit.returns |= name[-3:] == "jmp"
             elif operands[:2] == "0x" and (name[0] == "j" or name in BRANCHES):
-                target = int(operands, 16)
-                inside = low <= target < high
-                if inside:
-                    local.add(target)
-                if not inside or (name[-4:] == "call" and not framed):
-                    (unit.calls if name[-4:] == "call" else unit.jumps).add(target)
+                self._branch(unit, name, int(operands, 16), local)
             elif name == "syscall":
                 unit.syscalls.add(address)
             elif name[-3:] == "ret" or name[-3:] == "jmp":
@@ -136,6 +131,16 @@ class Reader:
                 unit.addresses.update(v for v in map(_hex, ABSOLUTE.findall(operands)) if self.low <= v < self.high)
         unit.falls |= last not in ENDS and not (unit.hard and last[-4:] == "call")
         return local
+
+    def _branch(self, unit: Unit, name: str, target: int, local: set[int]) -> None:
+        """Sort a direct call or jump. A call within a unit that no record describes leads to a function of its own."""
+        inside = unit.start <= target < unit.end
+        if inside:
+            local.add(target)
+        if name[-4:] == "call" and not (inside and unit.framed):
+            unit.calls.add(target)
+        elif not inside:
+            unit.jumps.add(target)
 
     def _settle(self, unit: Unit) -> None:
         """Sort what a unit refers to into code, slots and data."""

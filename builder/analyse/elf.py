@@ -152,6 +152,9 @@ def parse(data: bytes, name: str) -> Elf:
             raise blank.fail(f"truncated: a segment ends at offset 0x{end:x}, the file at 0x{len(data):x}")
     if not any(s.kind == PT_LOAD for s in segments):
         raise blank.fail("no segment to load: not a program or shared library")
+    mapped = sum(s.file_size for s in segments if s.kind == PT_LOAD)
+    if mapped > 2 * len(data) + (1 << 20):  # neighbours may share a page; more than that is made to cost time
+        raise blank.fail(f"the segments map {mapped} bytes of a file of {len(data)}")
     sections = _sections(data, sh, sh_size, sh_count, sh_names)
     return Elf(name, data, kind, entry, segments, sections, tuple(_dynamic(data, segments)))
 

@@ -32,8 +32,8 @@ FULL = tuple(sorted({r for r, _ in REGISTERS.values()} - {"rsp"}))
 LOW = ".low"  # after a register's name: what is known of its lowest byte where the rest is not
 FRAME = "frame"  # the names of the stack slots that nothing else can write to
 FIRST_ONLY = {
-    "mov", "movabs", "movzx", "movsxd", "movsx", "xor", "sub", "add", "and", "or", "sbb", "adc", "lea", "shl", "shr", "sar",
-    "inc", "dec", "neg", "not", "pop", "imul", "bsf", "bsr", "tzcnt", "lzcnt", "popcnt",
+    "mov", "movabs", "movzx", "movsxd", "movsx", "xor", "sub", "add", "and", "or", "sbb", "adc", "lea", "shl", "shr",
+    "sar", "inc", "dec", "neg", "not", "pop", "imul", "bsf", "bsr", "tzcnt", "lzcnt", "popcnt",
 }  # fmt: skip
 PARTS = ("cmov", "set")  # beginnings of further mnemonics that write their first operand only
 ENTRY: State = {r: frozenset((r,)) for r in FULL}
@@ -54,3 +54,55 @@ READS_ONLY = {"cmp", "test", "nop", "push", "bt", "endbr64", "ud2", "ret", "pref
 BRACKETS = re.compile(r"\[[^\]]*\]")
 WORD = re.compile(r"[a-z][a-z0-9]*")
 ADDRESS = re.compile(r"\[(\w+)(?: ([+-]) (\w+))?\]$")
+
+
+def number(text: str) -> int | None:
+    """The constant an operand is, or None."""
+    try:
+        return int(text, 0)
+    except ValueError:
+        return None
+
+
+def cut(value: Value, width: int) -> Value:
+    """The part of a register's value that a narrower name reads. Entry values survive at 32 bits: no number or
+    argument that is looked for here is wider."""
+    if value is None or width == 64:
+        return value
+    if width < 32 and any(isinstance(v, str) for v in value):
+        return None
+    if width == 9:
+        return frozenset(v >> 8 & 0xFF for v in value if isinstance(v, int))
+    mask = (1 << width) - 1
+    return frozenset(v if isinstance(v, str) else v & mask for v in value)
+
+
+def stored(old: Value, width: int, new: Value) -> Value:
+    """The whole register after `new` was written to its lowest `width` bits (32-bit writes clear the upper half)."""
+    if new is None or width in (32, 64):
+        return cut(new, width)
+    if old is None or any(isinstance(v, str) for v in old | new):
+        return None
+    shift, mask = (8, 0xFF00) if width == 9 else (0, (1 << width) - 1)
+    both = {(o & ~mask) | (n << shift & mask) for o in old for n in new if isinstance(o, int) and isinstance(n, int)}
+    return frozenset(both) if len(both) <= MOST else None
+
+
+def compute(value: Value, kind: str, amount: int) -> Value:
+    """The values after an arithmetic instruction with a constant; None where one of them is not a constant."""
+    if value is None:
+        return None
+    numbers = [v for v in value if isinstance(v, int)]
+    if len(numbers) != len(value):
+        return None
+    amount = amount & 63 if kind in ("shl", "shr", "sar") else amount
+    results = {
+        "add": lambda v: v + amount,
+        "sub": lambda v: v - amount,
+        "and": lambda v: v & amount,
+        "or": lambda v: v | amount,
+        "xor": lambda v: v ^ amount,
+        "shl": lambda v: v << amount,
+        "shr": lambda v: v >> amount,
+    }.get(kind)
+    return frozenset(results(v) & MASK64 for v in numbers) if results else None

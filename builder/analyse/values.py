@@ -28,6 +28,10 @@ from builder.analyse.registers import (
     WORD,
     State,
     Value,
+    compute,
+    cut,
+    number,
+    stored,
 )
 
 
@@ -126,8 +130,8 @@ class _Flow:
             return {}
         if name == "test" and other == register:
             return {full: frozenset((0,))}
-        number = _number(other) if name == "cmp" else None
-        return {} if number is None else {full: frozenset((number & MASK32 if width == 32 else number & MASK64,))}
+        constant = number(other) if name == "cmp" else None
+        return {} if constant is None else {full: frozenset((constant & (MASK32 if width == 32 else MASK64),))}
 
     def leads(self, i: int) -> tuple[list[int], int | None]:
         """Where control goes after an instruction: targets inside the unit, and the next one if it goes on."""
@@ -194,7 +198,7 @@ def _write(code: list[Instruction], i: int, state: State, kind: str, *, alone: b
         if word in REGISTERS:
             _forget(state, REGISTERS[word][0])
     _forget(state, full)
-    if (value := _stored(old, width, new)) is not None:
+    if (value := stored(old, width, new)) is not None:
         state[full] = value
     elif width == 8 and new is not None and all(isinstance(v, int) for v in new):
         state[full + LOW] = new  # the lowest byte alone is known
@@ -224,35 +228,28 @@ def _result(state: State, kind: str, destination: tuple[str, int], source: str, 
     elif kind == "lea":
         new = _address(state, source, after)
     elif kind.startswith("cmov"):
-        mine, other = _cut(old, width), _operand(state, source)
+        mine, other = cut(old, width), _operand(state, source)
         new = mine | other if mine is not None and other is not None else None
     elif kind == "or" and source in ("-1", "0xffffffff", "0xffffffffffffffff"):
         new = frozenset((MASK64,))
     elif kind.startswith("set"):
         new = frozenset((0, 1))
     elif kind in ("inc", "dec"):
-        new = _compute(_cut(old, width), "add", 1 if kind == "inc" else -1)
-    elif (amount := _number(source)) is not None:
-        new = _compute(_cut(old, width), kind, amount)
+        new = compute(cut(old, width), "add", 1 if kind == "inc" else -1)
+    elif (amount := number(source)) is not None:
+        new = compute(cut(old, width), kind, amount)
     return new
-
-
-def _number(text: str) -> int | None:
-    try:
-        return int(text, 0)
-    except ValueError:
-        return None
 
 
 def _operand(state: State, text: str, *, signed: bool = False) -> Value:
     """What a source operand can be: a constant or a register's values."""
-    if (number := _number(text)) is not None:
-        return frozenset((number & MASK64,))
+    if (constant := number(text)) is not None:
+        return frozenset((constant & MASK64,))
     if text not in REGISTERS:
         place = slots.parse(text)
         return state.get(slots.name(*place)) if place else None
     full, width = REGISTERS[text]
-    value = _cut(state.get(full), width)
+    value = cut(state.get(full), width)
     if value is None and width == 8:
         value = state.get(full + LOW)
     if value is None or not signed or width in (64, 9):
@@ -261,57 +258,14 @@ def _operand(state: State, text: str, *, signed: bool = False) -> Value:
     return frozenset(v if isinstance(v, str) else ((v ^ top) - top) & MASK64 for v in value)
 
 
-def _cut(value: Value, width: int) -> Value:
-    """The part of a register's value that a narrower name reads. Entry values survive at 32 bits: no number or
-    argument that is looked for here is wider."""
-    if value is None or width == 64:
-        return value
-    if width < 32 and any(isinstance(v, str) for v in value):
-        return None
-    if width == 9:
-        return frozenset(v >> 8 & 0xFF for v in value if isinstance(v, int))
-    mask = (1 << width) - 1
-    return frozenset(v if isinstance(v, str) else v & mask for v in value)
-
-
-def _stored(old: Value, width: int, new: Value) -> Value:
-    """The whole register after `new` was written to its lowest `width` bits (32-bit writes clear the upper half)."""
-    if new is None or width in (32, 64):
-        return _cut(new, width)
-    if old is None or any(isinstance(v, str) for v in old | new):
-        return None
-    shift, mask = (8, 0xFF00) if width == 9 else (0, (1 << width) - 1)
-    both = {(o & ~mask) | (n << shift & mask) for o in old for n in new if isinstance(o, int) and isinstance(n, int)}
-    return frozenset(both) if len(both) <= MOST else None
-
-
 def _address(state: State, text: str, after: int) -> Value:
     """The address a `lea` computes; `after` is where the next instruction stands (rip-relative operands)."""
     match = ADDRESS.match(text)
     if match and match[1] == "rip":
         distance = int(match[3], 0) if match[2] else 0
         return frozenset((after - distance if match[2] == "-" else after + distance,))
-    if not match or match[1] not in REGISTERS or (match[2] and _number(match[3]) is None):
+    if not match or match[1] not in REGISTERS or (match[2] and number(match[3]) is None):
         return None
     distance = int(match[3], 0) if match[2] else 0
     value = _operand(state, match[1])
-    return _compute(value, "add", -distance if match[2] == "-" else distance) if distance else value
-
-
-def _compute(value: Value, kind: str, amount: int) -> Value:
-    if value is None:
-        return None
-    numbers = [v for v in value if isinstance(v, int)]
-    if len(numbers) != len(value):
-        return None
-    amount = amount & 63 if kind in ("shl", "shr", "sar") else amount
-    results = {
-        "add": lambda v: v + amount,
-        "sub": lambda v: v - amount,
-        "and": lambda v: v & amount,
-        "or": lambda v: v | amount,
-        "xor": lambda v: v ^ amount,
-        "shl": lambda v: v << amount,
-        "shr": lambda v: v >> amount,
-    }.get(kind)
-    return frozenset(results(v) & MASK64 for v in numbers) if results else None
+    return compute(value, "add", -distance if match[2] == "-" else distance) if distance else value

@@ -96,7 +96,7 @@ def refused(sessions: Sequence[Session], names: Mapping[int, str]) -> tuple[str,
 
 def surprises(sessions: Sequence[Session]) -> tuple[str, ...]:
     """Crashes, restarts, errors of the agent, kernel warnings: what nobody declared."""
-    found = []
+    found: list[str] = []
     for session in sessions:
         found += serial.alarms(session.lines)
         for event in session.named("crash", "error", "restart"):

@@ -23,8 +23,8 @@ def command(
     disk: str = "",
     memory_mib: int = 0,
 ) -> tuple[str, ...]:
-    """The argv that boots an image. `ports` maps guest ports to host ports on loopback; `serial` is a QEMU character
-    device (`stdio`, `chardev:…` parts come in `serial`); `qmp` is a socket's path; `disk` a raw disk file.
+    """The argv that boots an image. `ports` maps guest ports to host ports on loopback; `serial` is
+    `stdio` or where the log and the socket of the console go; `qmp` is a socket's path; `disk` a raw disk file.
 
     Raises KeyError for an accelerator that the platform does not know.
     """
@@ -44,10 +44,11 @@ def command(
 
 
 def _serial(serial: str) -> list[str]:
-    """`stdio`, or the path prefix of a log (`<prefix>.log`) and a pipe to write to (`<prefix>.in`)."""
+    """`stdio`, or the path prefix of a log (`<prefix>.log`) and of a socket to write to (`<prefix>.sock`)."""
     if serial == "stdio":
         return ["-serial", "stdio"]
-    return ["-chardev", f"file,id=s0,path={serial}.log,input-path={serial}.in", "-serial", "chardev:s0"]
+    device = f"socket,id=s0,path={serial}.sock,server=on,wait=off,logfile={serial}.log"
+    return ["-chardev", device, "-serial", "chardev:s0"]
 
 
 def _parameters(image: Image, platform: Platform, accelerator: Accelerator) -> tuple[str, ...]:

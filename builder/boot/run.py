@@ -92,7 +92,7 @@ class Printer:
     def _event(self, event: Event) -> None:
         if event.name == "output":
             stream = sys.stderr if event.facts.get("stream") == "stderr" else sys.stdout
-            print(event.facts.get("line", ""), file=stream, flush=True)  # noqa: T201 - the application's own words
+            print(event.facts.get("line", ""), file=stream, flush=True)
             return
         if event.name == "halt":
             self.code = int(event.facts.get("code", 1))

@@ -73,14 +73,15 @@ def _one_boot(
 ) -> tuple[list[CheckResult], Mapping[str, float]]:
     if session.setup.image.ports:
         import requests  # noqa: F401, PLC0415 - imported while the machine boots
-    results, metrics = [builtin.ready(session)], {}
+    results = [builtin.ready(session)]
+    metrics: Mapping[str, float] = {}
     if results[0].passed:
         for check in part:
             results.append(checks.perform(check, session))
             if not results[-1].passed:
                 break
         else:
-            pages, metrics = builtin.agent_pages(session)  # type: ignore[assignment]
+            pages, metrics = builtin.agent_pages(session)
             results += pages
     if session.machine.exit_code() is None or session.halt_code is not None:
         results.append(builtin.stop(session, definition))

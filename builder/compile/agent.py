@@ -9,36 +9,49 @@ from builder.edges.code import code_digest
 from builder.edges.process import run, tail
 from builder.edges.scratch import scratch_folder
 from builder.edges.store import Store, digest_bytes, digest_file
-from builder.errors import CompileError, DefinitionError
+from builder.errors import CompileError, DefinitionError, HostError
 from builder.model import File, Tree, Value, digest
 
 COMPILE_LIMIT_S = 120.0
+TOOL_LIMIT_S = 20.0
+COMPILER = "musl-gcc"
 PROGRAM = "init"
 
 
 class AgentRecipe(Value, frozen=True):
-    """`agent.toml`: which files are compiled together, and how."""
+    """`agent.toml`: which files are compiled together, and how.
+
+    `network_sources` are added for images with a network, `offline_sources` for those without.
+    """
 
     description: str
     sources: tuple[str, ...]
+    network_sources: tuple[str, ...] = ()
+    offline_sources: tuple[str, ...] = ()
     headers: tuple[str, ...] = ()
     cflags: tuple[str, ...] = ()
     ldflags: tuple[str, ...] = ()
 
 
-def build(folder: Path, store: Store) -> Tree:
+def build(folder: Path, store: Store, *, network: bool = True) -> Tree:
     """The agent's files: `/init`, from the store when neither sources, flags nor compiler have changed.
 
-    Raises DefinitionError for an agent that does not exist, CompileError with the compiler's words, HostError without
-    musl-gcc.
+    Without `network` the agent serves no pages and uses no socket, so that its kernel needs no TCP/IP. Raises
+    DefinitionError for an agent that does not exist or is described wrongly, CompileError with the compiler's words,
+    HostError when musl-gcc is missing.
     """
     recipe = _recipe(folder)
-    files = {name: digest_bytes(_read(folder, name)) for name in (*recipe.sources, *recipe.headers)}
-    key = digest([code_digest("compile/agent.py"), recipe, files, _compiler()])
-    made = store.make("agent", key, lambda scratch: _compile(folder, recipe, scratch))
+    sources = recipe.sources + (recipe.network_sources if network else recipe.offline_sources)
+    files = {name: _read(folder, name) for name in (*sources, *recipe.headers)}
+    digests = {name: digest_bytes(content) for name, content in files.items()}
+    key = digest([code_digest("compile/agent.py"), recipe, sources, digests, _compiler()])
+    argv = (COMPILER, *recipe.cflags, *recipe.ldflags, *sources)
+    made = store.make("agent", key, lambda target: _compile(folder.name, argv, files, target))
     program = made / PROGRAM
     size = program.stat().st_size
-    init = File("/init", "file", 0o755, sha256=digest_file(program), size_bytes=size, host=str(program), origin="agent")
+    init = File(
+        "/init", "file", 0o755, sha256=digest_file(program), size_bytes=size, host=str(program), origin="agent"
+    )
     return {init.path: init}
 
 
@@ -46,37 +59,43 @@ def _recipe(folder: Path) -> AgentRecipe:
     path = folder / "agent.toml"
     where = f"recipes/agents/{folder.name}/agent.toml"
     try:
-        return msgspec.convert(tomllib.loads(path.read_text()), AgentRecipe)
+        return msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), AgentRecipe)
     except FileNotFoundError as error:
         known = ", ".join(sorted(p.parent.name for p in folder.parent.glob("*/agent.toml")))
         raise DefinitionError(f"no agent named {folder.name!r} in recipes/agents/", f"there are: {known}") from error
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
-        raise DefinitionError(f"{where}: {error}") from error
+        raise DefinitionError(f"{where}: {error}", "see recipes/agents/kiln/agent.toml for the keys") from error
 
 
 def _read(folder: Path, name: str) -> bytes:
     try:
         return (folder / name).read_bytes()
     except FileNotFoundError as error:
-        raise DefinitionError(f"recipes/agents/{folder.name}/agent.toml: {name} is not there") from error
+        where = f"recipes/agents/{folder.name}"
+        raise DefinitionError(
+            f"{where}/agent.toml: {name} is not there", f"add {where}/{name}, or take it out of the list"
+        ) from error
 
 
 def _compiler() -> str:
-    """musl-gcc is gcc with musl's paths: the version of gcc, and musl's own library, make the program."""
-    done = run(["musl-gcc", "-print-file-name=libc.a"], timeout_s=20)
-    libc = Path(done.stdout.decode().strip())
-    version = run(["gcc", "-dumpfullversion"], timeout_s=20).stdout.decode().strip()
-    return f"{version} {digest_file(libc) if libc.is_file() else ''}"
+    """What makes the program besides its sources: musl-gcc is gcc with the headers and the library of musl."""
+    try:
+        library = run([COMPILER, "-print-file-name=libc.a"], timeout_s=TOOL_LIMIT_S)
+        version = run([COMPILER, "-dumpfullversion"], timeout_s=TOOL_LIMIT_S)
+    except HostError as error:
+        raise HostError(f"{COMPILER} is missing: the agent is compiled with it", "apt install musl-tools") from error
+    libc = Path(library.stdout.decode().strip())
+    return f"{version.stdout.decode().strip()} {digest_file(libc) if libc.is_file() else ''}"
 
 
-def _compile(folder: Path, recipe: AgentRecipe, target: Path) -> None:
+def _compile(name: str, argv: tuple[str, ...], files: dict[str, bytes], target: Path) -> None:
     with scratch_folder("agent") as scratch:
-        for name in (*recipe.sources, *recipe.headers):
-            (scratch / name).write_bytes((folder / name).read_bytes())
-        argv = ["musl-gcc", *recipe.cflags, *recipe.ldflags, "-o", str(target / PROGRAM), *recipe.sources]
-        done = run(argv, timeout_s=COMPILE_LIMIT_S, cwd=scratch)
+        for file, content in files.items():
+            (scratch / file).write_bytes(content)
+        program = scratch / PROGRAM
+        done = run([*argv, "-o", PROGRAM], timeout_s=COMPILE_LIMIT_S, cwd=scratch)
         if done.exit_code:
-            raise CompileError(
-                f"agent {folder.name} does not compile", "the compiler's words are above", tail=tail(done.stderr, 20)
-            )
+            hint = f"the compiler's words are above; the sources are in recipes/agents/{name}/"
+            raise CompileError(f"the agent {name!r} does not compile", hint, tail=tail(done.stderr, 20))
+        (target / PROGRAM).write_bytes(program.read_bytes())
     (target / PROGRAM).chmod(0o755)

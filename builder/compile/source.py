@@ -32,7 +32,7 @@ NO_SPACE = b"No space left on device"
 
 
 def prepare(package: Package, deb: Path | Callable[[], Path], patches: Path, store: Store) -> KernelSource:
-    """The patched source tree of a `linux-source-<series>` package, unpacked from `deb` if the store lacks it.
+    """The patched source tree of a `linux-source-<series>` package, unpacked from what `fetch` gives if the store lacks it.
 
     `deb` is the package's file, or what fetches it: called only when it is needed. `patches` holds a folder per series
     (`6.12`) whose `*.patch` files are applied in the order of their names. The tree is shared by all builds and must

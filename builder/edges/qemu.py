@@ -5,6 +5,7 @@ import ctypes
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -22,7 +23,7 @@ INSTALL = "install it: sudo apt-get install qemu-system-x86"
 class Machine:
     """A running QEMU. As a context manager it is ended on leaving, however that happens.
 
-    `prefix` is where its serial log (`<prefix>.log`) and input (`<prefix>.in`) are; `qmp` is its QMP socket.
+    `prefix` is where its serial log (`<prefix>.log`) and console (`<prefix>.sock`) are; `qmp` is its QMP socket.
     """
 
     def __init__(self, log_folder: Path) -> None:
@@ -32,15 +33,12 @@ class Machine:
         self.prefix = str(self._private / "serial")
         self._folder = log_folder
         self._process: subprocess.Popen[bytes] | None = None
-        self._input = -1
-        self._read = 0
+        self._console: socket.socket | None = None
         self.started_at = 0.0
 
     def start(self, argv: Sequence[str]) -> None:
         """Start QEMU; its own words go to `qemu.log` in the log folder. Raises HostError when it is not installed."""
-        os.mkfifo(f"{self.prefix}.in")
         Path(f"{self.prefix}.log").touch()
-        self._input = os.open(f"{self.prefix}.in", os.O_RDWR | os.O_NONBLOCK)  # QEMU waits for a writer
         with (self._folder / "qemu.log").open("wb") as log:
             self.started_at = time.monotonic()
             try:
@@ -66,7 +64,10 @@ class Machine:
     def say(self, line: str) -> None:
         """Write a line to the guest's serial console."""
         with contextlib.suppress(OSError):
-            os.write(self._input, line.encode() + b"\n")
+            if self._console is None:
+                self._console = socket.socket(socket.AF_UNIX)
+                self._console.connect(f"{self.prefix}.sock")
+            self._console.sendall(line.encode() + b"\n")
 
     def ask(self, command: str, **arguments: object) -> object:
         """The answer to a QMP command (QEMU's qapi), or None when QEMU does not answer."""
@@ -105,8 +106,8 @@ class Machine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.end()
-        if self._input >= 0:
-            os.close(self._input)
+        if self._console is not None:
+            self._console.close()
         with contextlib.suppress(OSError):
             shutil.copyfile(f"{self.prefix}.log", self._folder / "serial.log")
         shutil.rmtree(self._private, ignore_errors=True)

@@ -37,7 +37,7 @@ def option(name: str, options: ImageOptions, config: str) -> str:
     lines = config.splitlines()
     for number, line in enumerate(lines):
         if line.startswith(f"CONFIG_{name}="):
-            notes = []
+            notes: list[str] = []
             while number > 0 and lines[number - 1].startswith("# ") and "is not set" not in lines[number - 1]:
                 number -= 1  # noqa: PLW2901 - walks up the comment above the option
                 notes.insert(0, "  " + lines[number][2:])

@@ -23,14 +23,16 @@ void text_string(struct text *text, const char *string)
 	text_bytes(text, string, strlen(string));
 }
 
-static void digits_of(struct text *text, uint64_t value, unsigned int least)
+static const char hex[] = "0123456789abcdef";
+
+static void digits_of(struct text *text, uint64_t value, unsigned int base, unsigned int least)
 {
 	char digits[20];
 	size_t at = sizeof digits;
 
 	while (value || least) {
-		digits[--at] = (char)('0' + value % 10);
-		value /= 10;
+		digits[--at] = hex[value % base];
+		value /= base;
 		least -= least > 0;
 	}
 	text_bytes(text, digits + at, sizeof digits - at);
@@ -38,14 +40,20 @@ static void digits_of(struct text *text, uint64_t value, unsigned int least)
 
 void text_unsigned(struct text *text, uint64_t value)
 {
-	digits_of(text, value, 1);
+	digits_of(text, value, 10, 1);
 }
 
 void text_signed(struct text *text, int64_t value)
 {
 	if (value < 0)
 		text_string(text, "-");
-	digits_of(text, value < 0 ? -(uint64_t)value : (uint64_t)value, 1);
+	digits_of(text, value < 0 ? -(uint64_t)value : (uint64_t)value, 10, 1);
+}
+
+void text_hexadecimal(struct text *text, uint64_t value)
+{
+	text_string(text, "0x");
+	digits_of(text, value, 16, 1);
 }
 
 void text_fraction(struct text *text, uint64_t value, unsigned int digits)
@@ -55,9 +63,9 @@ void text_fraction(struct text *text, uint64_t value, unsigned int digits)
 
 	for (i = 0; i < digits; i++)
 		unit *= 10;
-	digits_of(text, value / unit, 1);
+	digits_of(text, value / unit, 10, 1);
 	text_string(text, ".");
-	digits_of(text, value % unit, digits);
+	digits_of(text, value % unit, 10, digits);
 }
 
 /* The length that a character's first byte announces; 0: no first byte (RFC 3629). */
@@ -117,7 +125,6 @@ size_t text_whole(const char *data, size_t size)
 
 static void escaped(struct text *text, unsigned char byte)
 {
-	static const char hex[] = "0123456789abcdef";
 	const char code[6] = {'\\', 'u', '0', '0', hex[byte >> 4], hex[byte & 15]};
 
 	switch (byte) {

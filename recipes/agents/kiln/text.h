@@ -18,6 +18,7 @@ void text_bytes(struct text *text, const char *data, size_t size);
 void text_string(struct text *text, const char *string);
 void text_unsigned(struct text *text, uint64_t value);
 void text_signed(struct text *text, int64_t value);
+void text_hexadecimal(struct text *text, uint64_t value); /* with 0x */
 /* `value` is in units of 10^-digits: text_fraction(t, 1500, 3) writes 1.500 */
 void text_fraction(struct text *text, uint64_t value, unsigned int digits);
 /* A JSON string with its quotes (RFC 8259); bytes that are no UTF-8 become U+FFFD. */

@@ -54,7 +54,7 @@ static int talk(void)
 
 int main(int argc, char **argv)
 {
-    char name[] = "/tmp/kiln-work-XXXXXX", line[64];
+    char name[] = "kiln-work-XXXXXX", line[64];
     int numbers[] = {3, 1, 2}, file = mkstemp(name), status = 0;
     FILE *stream = fdopen(file, "w+");
     struct timespec pause = {0, 1000000};

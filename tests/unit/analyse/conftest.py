@@ -26,6 +26,12 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
     return make
 
 
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """One store for all tests, so that the C library is read once."""
+    return Store(tmp_path_factory.mktemp("analysed"))
+
+
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
+def empty_store(tmp_path: Path) -> Store:
     return Store(tmp_path / "store")

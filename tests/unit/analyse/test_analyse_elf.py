@@ -108,6 +108,14 @@ def test_counts_and_offsets_that_lie_are_errors_that_name_the_table(program: byt
         _ = elf.parse(nowhere, "x").needed
 
 
+def test_segments_that_map_the_same_bytes_over_and_over_are_refused(program: bytes) -> None:
+    count, size = 60000, 4096
+    header = bytearray(program[:64])
+    header[32:40], header[54:58] = struct.pack("<Q", 64), struct.pack("<HH", 56, count)
+    segment = struct.pack("<IIQQQQQQ", 1, 5, 0, 0x400000, 0, size, size, size)
+    assert "the segments map" in refused(bytes(header) + segment * count)
+
+
 def whole(data: bytes) -> None:
     """Everything the stage reads of a file; only AnalysisError may come out."""
     try:

@@ -56,16 +56,16 @@ def test_what_the_kernel_itself_makes_programs_call_is_always_there(build: Build
     assert {"restart_syscall", "exit_group", "exit", "rt_sigreturn"} <= set(found.syscalls())
 
 
-def test_a_second_analysis_takes_everything_from_the_store(build: Build, store: Store) -> None:
+def test_a_second_analysis_takes_everything_from_the_store(build: Build, empty_store: Store) -> None:
     files = with_machine({"/bin/app": build("pointers.c", "-O1")})
-    first = analysed(store, files)
-    made = len(store.made)
+    first = analysed(empty_store, files)
+    made = len(empty_store.made)
     assert made == 4  # one summary for each of three files, and the result
-    assert analysed(store, files) == first
-    assert len(store.made) == made
+    assert analysed(empty_store, files) == first
+    assert len(empty_store.made) == made
     other = with_machine({"/bin/app": build("wrapper.c", "-O1")})
-    analysed(store, other)
-    assert len(store.made) == made + 2  # the C library and the loader are known already
+    analysed(empty_store, other)
+    assert len(empty_store.made) == made + 2  # the C library and the loader are known already
 
 
 def test_needs_survive_json(build: Build, store: Store) -> None:

@@ -37,7 +37,7 @@ def fetched() -> KernelSource:
 
     store = Store()
     locks = [lock for path in sorted(REPOSITORY.glob("images/*/image.lock")) if (lock := lockfile.read_lock(path))]
-    package, deb = gather.kernel_package(locks[0] if locks else None, store)
+    package, deb = gather.kernel_package(locks[0], store)
     return source.prepare(package, deb, RECIPES / "patches", store)
 
 

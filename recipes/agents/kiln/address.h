@@ -1,0 +1,13 @@
+/* IPv4 addresses as text. */
+#ifndef KILN_ADDRESS_H
+#define KILN_ADDRESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* "10.0.2.15", in host byte order. */
+bool address_parse(const char *text, uint32_t *address);
+/* "10.0.2.15/24": address and mask in host byte order. */
+bool address_parse_network(const char *text, uint32_t *address, uint32_t *mask);
+
+#endif

@@ -1,0 +1,120 @@
+#include "application.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
+
+#include "event.h"
+#include "output.h"
+#include "sys.h"
+
+#define CODE_SETUP 126   /* as shells have it: found, but it could not be made ready */
+#define CODE_PROGRAM 127 /* the program itself could not be started */
+
+static struct output outputs[2] = {{"stdout", .read_fd = -1}, {"stderr", .read_fd = -1}};
+static int null_fd;
+static char stack[8192] __attribute__((aligned(16)));
+
+struct child {
+	const struct conf *conf;
+	struct started failure; /* written by the child: it shares our memory until it has started the program */
+};
+
+bool application_open(const struct conf *conf)
+{
+	long error = sys_open("/dev/null", O_RDONLY | O_CLOEXEC);
+	int i;
+
+	if (error < 0) {
+		event_error("/dev/null", error);
+		return false;
+	}
+	null_fd = (int)error;
+	for (i = 0; i < 2; i++) {
+		error = output_open(&outputs[i], conf->uid, conf->gid);
+		if (error < 0) {
+			event_error(outputs[i].name, error);
+			return false;
+		}
+	}
+	return true;
+}
+
+static long become_user(const struct conf *conf)
+{
+	long error;
+
+	if (!conf->uid && !conf->gid && !conf->groups)
+		return 0;
+	error = sys_setgroups(conf->groups, conf->group);
+	if (error >= 0)
+		error = sys_setgid(conf->gid);
+	if (error >= 0)
+		error = sys_setuid(conf->uid); /* the capabilities go with this (capabilities(7)) */
+	return error;
+}
+
+static int fail(struct child *child, int code, const char *what, long error)
+{
+	child->failure = (struct started){.code = code, .what = what, .error = error};
+	return code;
+}
+
+/* Runs in our memory, on its own stack, while we stand still: only system calls, and no state of ours but `failure`. */
+static int run(void *argument)
+{
+	static const uint64_t none_blocked;
+	struct child *child = argument;
+	const struct conf *conf = child->conf;
+	struct rlimit files = {.rlim_cur = conf->open_files, .rlim_max = conf->open_files};
+	long error;
+
+	sys_setsid();
+	sys_dup2(null_fd, 0);
+	sys_dup2(outputs[0].write_fd, 1);
+	sys_dup2(outputs[1].write_fd, 2);
+	if ((error = sys_setrlimit(RLIMIT_NOFILE, &files)) < 0)
+		return fail(child, CODE_SETUP, "open-files", error);
+	if ((error = sys_prctl(PR_SET_NO_NEW_PRIVS, 1)) < 0)
+		return fail(child, CODE_SETUP, "no_new_privs", error);
+	if ((error = become_user(conf)) < 0)
+		return fail(child, CODE_SETUP, "user", error);
+	if ((error = sys_chdir(conf->directory)) < 0)
+		return fail(child, CODE_SETUP, conf->directory, error);
+	sys_sigprocmask(SIG_SETMASK, &none_blocked);
+	error = sys_execve(conf->argument[0], conf->argument, conf->environment);
+	return fail(child, CODE_PROGRAM, conf->argument[0], error);
+}
+
+struct started application_start(const struct conf *conf)
+{
+	struct child child = {.conf = conf};
+	int pid = clone(run, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, &child);
+	struct started started = child.failure;
+
+	if (pid < 0)
+		return (struct started){.code = CODE_SETUP, .what = "clone", .error = pid};
+	if (started.code)
+		sys_wait4(pid, NULL, 0);
+	else
+		started.pid = pid;
+	return started;
+}
+
+void application_watch(void)
+{
+	output_watch(&outputs[0]);
+	output_watch(&outputs[1]);
+}
+
+void application_drain(void)
+{
+	output_drain(&outputs[0]);
+	output_drain(&outputs[1]);
+}
+
+struct output_counts application_output(int stream)
+{
+	return (struct output_counts){outputs[stream].name, outputs[stream].count, outputs[stream].dropped};
+}

@@ -1,0 +1,28 @@
+/* Tables of /proc as values (Documentation/filesystems/proc.rst in the kernel's source). */
+#ifndef KILN_TABLES_H
+#define KILN_TABLES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* /proc/<pid>/stat; a tick is 10 ms */
+struct process {
+	uint64_t flags, own_ticks, children_ticks, threads, virtual_bytes, resident_bytes;
+};
+bool process_parse(const char *data, size_t size, struct process *process);
+bool process_is_kernel_thread(const struct process *process);
+
+/* /proc/net/dev */
+#define TRAFFIC_NAME 16
+struct traffic {
+	char name[TRAFFIC_NAME];
+	uint64_t received[4], sent[4]; /* bytes, packets, errors, drops */
+};
+size_t traffic_parse(const char *data, size_t size, struct traffic *traffic, size_t most);
+
+/* /proc/net/tcp and tcp6, whole lines: which of the ports are listened on, one bit each. The kernel lists the listening
+ * sockets first: `past` is set when it is behind them. */
+uint32_t listeners_parse(const char *data, size_t size, const uint16_t *ports, size_t count, bool *past);
+
+#endif
