@@ -155,11 +155,11 @@ class _Inputs:
 
     def _sysroot_packages(self, source: BuildSource) -> tuple[Package, ...]:
         """The `-dev` packages and what they depend on, as locked unless the definition names others by now."""
-        if self.locked:
-            names = {package.name for package in self.locked.build_packages}
-            if {name.partition("=")[0] for name in (*source.packages, *build.BASE_PACKAGES)} <= names:
-                return self.locked.build_packages
-        return tuple(package for package in self.candidates() if package.section.endswith(("libdevel", "libs")))
+        named = {name.partition("=")[0] for name in (*source.packages, *build.BASE_PACKAGES)}
+        if self.locked and named <= {package.name for package in self.locked.build_packages}:
+            return self.locked.build_packages
+        sections = ("libdevel", "libs")
+        return tuple(p for p in self.candidates() if p.name in named or p.section.endswith(sections))
 
     def _tree(self, package: Package) -> Tree:
         (deb,) = self.archive.fetch([package], self.store)

@@ -139,10 +139,13 @@ class Lab:
     folder: Path
 
     @contextmanager
-    def boot(self, *arguments: str, conf: str = "", ports: Sequence[int] = (9100,), more: str = "") -> Iterator[Machine]:
+    def boot(
+        self, *arguments: str, conf: str = "", ports: Sequence[int] = (9100,), more: str = ""
+    ) -> Iterator[Machine]:
         """Boot with /bin/guest and its arguments as the application; `conf` are more lines for agent.conf."""
         words = "".join(f"argument {argument}\n" for argument in ("/bin/guest", *arguments))
-        with self.boot_with(f"{words}mount proc proc /proc nosuid,nodev,noexec\n{conf}", ports=ports, more=more) as machine:
+        whole = f"{words}mount proc proc /proc nosuid,nodev,noexec\n{conf}"
+        with self.boot_with(whole, ports=ports, more=more) as machine:
             yield machine
 
     @contextmanager

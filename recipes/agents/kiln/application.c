@@ -12,7 +12,8 @@
 #define CODE_SETUP 126   /* as shells have it: found, but it could not be made ready */
 #define CODE_PROGRAM 127 /* the program itself could not be started */
 
-static struct output outputs[2] = {{"stdout", .read_fd = -1}, {"stderr", .read_fd = -1}};
+static const char *const names[] = {"stdout", "stderr"};
+static struct output outputs[2];
 static int null_fd;
 static char stack[8192] __attribute__((aligned(16)));
 
@@ -32,9 +33,9 @@ bool application_open(const struct conf *conf)
 	}
 	null_fd = (int)error;
 	for (i = 0; i < 2; i++) {
-		error = output_open(&outputs[i], conf->uid, conf->gid);
+		error = output_open(&outputs[i], names[i], conf->uid, conf->gid);
 		if (error < 0) {
-			event_error(outputs[i].name, error);
+			event_error(names[i], error);
 			return false;
 		}
 	}
@@ -116,5 +117,5 @@ void application_drain(void)
 
 struct output_counts application_output(int stream)
 {
-	return (struct output_counts){outputs[stream].name, outputs[stream].count, outputs[stream].dropped};
+	return (struct output_counts){names[stream], outputs[stream].count, outputs[stream].dropped};
 }

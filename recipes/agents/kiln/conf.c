@@ -62,15 +62,9 @@ static const char *on_hostname(struct conf *conf, char *value)
 	return value[0] && strlen(value) <= 64 ? NULL : "a host name has 1 to 64 characters";
 }
 
-static const char *on_uid(struct conf *conf, char *value)
-{
-	return id(value, &conf->uid);
-}
+static const char *on_uid(struct conf *conf, char *value) { return id(value, &conf->uid); }
 
-static const char *on_gid(struct conf *conf, char *value)
-{
-	return id(value, &conf->gid);
-}
+static const char *on_gid(struct conf *conf, char *value) { return id(value, &conf->gid); }
 
 static const char *on_group(struct conf *conf, char *value)
 {
@@ -80,15 +74,12 @@ static const char *on_group(struct conf *conf, char *value)
 static const char *on_restart(struct conf *conf, char *value)
 {
 	static const char *const names[] = {"never", "on-failure", "always"};
-	size_t i;
+	size_t i = 0;
 
-	for (i = 0; i < sizeof names / sizeof *names; i++) {
-		if (strcmp(value, names[i]) == 0) {
-			conf->restart = (enum restart)i;
-			return NULL;
-		}
-	}
-	return "none of never, on-failure, always";
+	while (i < sizeof names / sizeof *names && strcmp(value, names[i]) != 0)
+		i++;
+	conf->restart = (enum restart)i;
+	return i < sizeof names / sizeof *names ? NULL : "none of never, on-failure, always";
 }
 
 static const char *on_stop_signal(struct conf *conf, char *value)

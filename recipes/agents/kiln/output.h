@@ -8,7 +8,7 @@
 #include "lines.h"
 
 struct output {
-	const char *name;
+	const char *name; /* NULL: not open */
 	int read_fd, write_fd; /* we keep the write end too: the next start of the application uses the same pipe */
 	struct lines lines;
 	uint64_t count, dropped;
@@ -16,7 +16,7 @@ struct output {
 	int64_t waiting_since_us; /* a line waits for the console; 0: none does */
 };
 
-long output_open(struct output *output, uint32_t uid, uint32_t gid); /* negative: the error */
+long output_open(struct output *output, const char *name, uint32_t uid, uint32_t gid); /* negative: the error */
 void output_watch(struct output *output);
 void output_drain(struct output *output);
 

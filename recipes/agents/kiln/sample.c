@@ -14,6 +14,8 @@
 #define MOST_PROCESSES 1024
 #define NEVER_REUSED 300 /* process ids below are given out once only: RESERVED_PIDS, include/linux/threads.h */
 
+static uint64_t booting_ticks;
+
 static const char *path_of(struct text *text, uint64_t pid, const char *file)
 {
 	text_string(text, "/proc/");
@@ -125,8 +127,16 @@ static void add_agent(struct metrics *m)
 	if (!read_process(1, &agent))
 		return;
 	m->agent_resident_bytes = agent.resident_bytes;
-	m->agent_cpu_ticks = agent.own_ticks;
+	m->agent_cpu_ticks = agent.own_ticks - booting_ticks;
 	m->cpu_ticks += agent.children_ticks;
+}
+
+void sample_begin(void)
+{
+	struct process agent;
+
+	if (read_process(1, &agent))
+		booting_ticks = agent.own_ticks;
 }
 
 void sample_take(const struct conf *conf, struct metrics *m)

@@ -46,6 +46,7 @@ void server_open(const struct conf *from)
 	conf = from;
 	if (!conf->agent_port)
 		return;
+	sample_begin();
 	listener = (int)(error = sys_socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC));
 	if (error >= 0)
 		error = sys_bind(listener, &address, sizeof address);

@@ -21,45 +21,63 @@
 #endif
 
 #define SYS static inline __attribute__((always_inline))
+/* The number is part of the instructions, right before `syscall`: no compiler can merge two calls or move it away. */
+#define SYS_CALL "movl %[number], %%eax\n\tsyscall"
+#define SYS_NUMBER [number] "i"(number)
 #define SYS_CLOBBERS "rcx", "r11", "memory"
 
-SYS long sys_call0(long number)
+SYS long sys_call0(const int number)
 {
-	__asm__ volatile("syscall" : "+a"(number) : : SYS_CLOBBERS);
-	return number;
+	long result;
+
+	__asm__ volatile(SYS_CALL : "=&a"(result) : SYS_NUMBER : SYS_CLOBBERS);
+	return result;
 }
 
-SYS long sys_call1(long number, long a)
+SYS long sys_call1(const int number, long a)
 {
-	__asm__ volatile("syscall" : "+a"(number) : "D"(a) : SYS_CLOBBERS);
-	return number;
+	long result;
+
+	__asm__ volatile(SYS_CALL : "=&a"(result) : SYS_NUMBER, "D"(a) : SYS_CLOBBERS);
+	return result;
 }
 
-SYS long sys_call2(long number, long a, long b)
+SYS long sys_call2(const int number, long a, long b)
 {
-	__asm__ volatile("syscall" : "+a"(number) : "D"(a), "S"(b) : SYS_CLOBBERS);
-	return number;
+	long result;
+
+	__asm__ volatile(SYS_CALL : "=&a"(result) : SYS_NUMBER, "D"(a), "S"(b) : SYS_CLOBBERS);
+	return result;
 }
 
-SYS long sys_call3(long number, long a, long b, long c)
+SYS long sys_call3(const int number, long a, long b, long c)
 {
-	__asm__ volatile("syscall" : "+a"(number) : "D"(a), "S"(b), "d"(c) : SYS_CLOBBERS);
-	return number;
+	long result;
+
+	__asm__ volatile(SYS_CALL : "=&a"(result) : SYS_NUMBER, "D"(a), "S"(b), "d"(c) : SYS_CLOBBERS);
+	return result;
 }
 
-SYS long sys_call4(long number, long a, long b, long c, long d)
+SYS long sys_call4(const int number, long a, long b, long c, long d)
 {
 	register long r10 __asm__("r10") = d;
-	__asm__ volatile("syscall" : "+a"(number) : "D"(a), "S"(b), "d"(c), "r"(r10) : SYS_CLOBBERS);
-	return number;
+	long result;
+
+	__asm__ volatile(SYS_CALL : "=&a"(result) : SYS_NUMBER, "D"(a), "S"(b), "d"(c), "r"(r10) : SYS_CLOBBERS);
+	return result;
 }
 
-SYS long sys_call5(long number, long a, long b, long c, long d, long e)
+SYS long sys_call5(const int number, long a, long b, long c, long d, long e)
 {
 	register long r10 __asm__("r10") = d;
 	register long r8 __asm__("r8") = e;
-	__asm__ volatile("syscall" : "+a"(number) : "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8) : SYS_CLOBBERS);
-	return number;
+	long result;
+
+	__asm__ volatile(SYS_CALL
+			 : "=&a"(result)
+			 : SYS_NUMBER, "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8)
+			 : SYS_CLOBBERS);
+	return result;
 }
 
 /* files */

@@ -44,7 +44,7 @@ class Machine:
         """Put in place what a finished bootstrap leaves: here a `.venv` whose python tells how it was started."""
         folder = self.root / ".venv" / "bin"
         folder.mkdir(parents=True)
-        self.command("interpreter", 'echo "started in $PWD: $*"; echo "bytecode: ${PYTHONDONTWRITEBYTECODE-kept}"')
+        self.command("interpreter", 'echo "started in $PWD: $*"')
         (folder / "python").symlink_to(self.path / "interpreter")
         shutil.copy(self.root / "requirements.lock", self.root / ".venv" / "stamp.lock")
         (self.root / ".venv" / "stamp").write_text(f"{self.path / 'interpreter'}\n{self.root}\n")
@@ -73,13 +73,9 @@ class TestWhenEverythingIsInPlace:
         machine.make_ready()
         done = machine.invoke("build", "--app", "two words", cwd=tmp_path)
         assert done.stdout.splitlines()[0] == (
-            f"started in {tmp_path}: -P -m invoke --search-root {machine.root} build --app two words"
+            f"started in {tmp_path}: -P -m invoke --write-pyc --search-root {machine.root} build --app two words"
         )
         assert (done.returncode, done.stderr) == (0, "")
-
-    def test_bytecode_is_kept_whatever_the_machine_says(self, machine: Machine) -> None:
-        machine.make_ready()
-        assert "bytecode: kept" in machine.invoke("list", PYTHONDONTWRITEBYTECODE="1").stdout
 
     def test_it_is_found_through_a_path_with_blanks(self, machine: Machine, tmp_path: Path) -> None:
         moved = Machine(tmp_path / "my checkout", machine.path)

@@ -1,0 +1,352 @@
+/* Runs a pure part of the agent on inputs from stdin, under the sanitizers.
+ *
+ * harness MODE: every input is a length (4 bytes, little endian) and so many bytes, each copied to memory of exactly
+ * that size; every answer is one line of JSON. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "address.h"
+#include "backoff.h"
+#include "conf.h"
+#include "http.h"
+#include "kmsg.h"
+#include "lines.h"
+#include "metrics.h"
+#include "tables.h"
+#include "text.h"
+
+static void put_json(const char *data, size_t size)
+{
+	size_t room = size * 6 + 3;
+	char *memory = malloc(room);
+	struct text text = text_in(memory, room);
+
+	text_json(&text, data, size);
+	if (text.cut)
+		abort();
+	fwrite(memory, 1, text.used, stdout);
+	free(memory);
+}
+
+static void put_string(const char *string)
+{
+	if (string)
+		put_json(string, strlen(string));
+	else
+		printf("null");
+}
+
+static void put_strings(char *const list[])
+{
+	const char *comma = "";
+
+	printf("[");
+	for (; *list; list++, comma = ",") {
+		printf("%s", comma);
+		put_string(*list);
+	}
+	printf("]");
+}
+
+static void put_numbers(const uint64_t *numbers, size_t count)
+{
+	size_t i;
+
+	printf("[");
+	for (i = 0; i < count; i++)
+		printf("%s%" PRIu64, i ? "," : "", numbers[i]);
+	printf("]");
+}
+
+static void on_json(char *data, size_t size)
+{
+	put_json(data, size);
+}
+
+/* The text must be cut, never overflow, in a buffer of any size. */
+static void on_narrow(char *data, size_t size)
+{
+	size_t room;
+
+	for (room = 1; room < 40; room++) {
+		char *memory = malloc(room);
+		struct text text = text_in(memory, room);
+
+		text_json(&text, data, size);
+		text_signed(&text, INT64_MIN);
+		text_fraction(&text, UINT64_MAX, 6);
+		text_end(&text);
+		free(memory);
+	}
+	printf("true");
+}
+
+static void put_mounts(const struct conf *conf)
+{
+	size_t i;
+
+	for (i = 0; i < conf->mounts; i++) {
+		printf("%s[", i ? "," : "");
+		put_string(conf->mount[i].type);
+		printf(",");
+		put_string(conf->mount[i].source);
+		printf(",");
+		put_string(conf->mount[i].target);
+		printf(",%lu,", conf->mount[i].flags);
+		put_string(conf->mount[i].data);
+		printf("]");
+	}
+}
+
+static void put_conf(const struct conf *conf)
+{
+	uint64_t ports[CONF_PORTS], groups[CONF_GROUPS];
+	size_t i;
+
+	for (i = 0; i < conf->ports; i++)
+		ports[i] = conf->port[i];
+	for (i = 0; i < conf->groups; i++)
+		groups[i] = conf->group[i];
+	printf("{\"arguments\":");
+	put_strings(conf->argument);
+	printf(",\"environment\":");
+	put_strings(conf->environment);
+	printf(",\"directory\":");
+	put_string(conf->directory);
+	printf(",\"hostname\":");
+	put_string(conf->hostname);
+	printf(",\"mounts\":[");
+	put_mounts(conf);
+	printf("],\"owners\":[");
+	for (i = 0; i < conf->owners; i++) {
+		printf("%s[", i ? "," : "");
+		put_string(conf->owner[i].path);
+		printf(",%u,%u]", conf->owner[i].uid, conf->owner[i].gid);
+	}
+	printf("],\"ports\":");
+	put_numbers(ports, conf->ports);
+	printf(",\"groups\":");
+	put_numbers(groups, conf->groups);
+	printf(",\"uid\":%u,\"gid\":%u,\"restart\":%d,\"stop_signal\":%d,\"stop_timeout_ms\":%" PRIu64
+	       ",\"open_files\":%" PRIu64 ",\"network\":%d,\"agent_port\":%d}",
+	       conf->uid, conf->gid, (int)conf->restart, conf->stop_signal, conf->stop_timeout_ms, conf->open_files,
+	       conf->network, conf->agent_port);
+}
+
+static void on_conf(char *data, size_t size)
+{
+	static struct conf conf;
+	struct conf_error error;
+	char *text = malloc(size + 1);
+
+	memcpy(text, data, size);
+	if (conf_parse(text, size, &conf, &error)) {
+		put_conf(&conf);
+	} else {
+		printf("{\"line\":%u,\"reason\":", error.line);
+		put_string(error.reason);
+		printf("}");
+	}
+	free(text);
+}
+
+/* The first byte says how many bytes come at once, 0: as many as there is room for. */
+static void on_lines(char *data, size_t size)
+{
+	static struct lines lines;
+	size_t step = size ? (unsigned char)data[0] : 0;
+	size_t at = size ? 1 : 0;
+	const char *comma = "";
+	struct line line;
+
+	memset(&lines, 0, sizeof lines);
+	printf("[");
+	while (at < size || lines.end > lines.start) {
+		char *to;
+		size_t room = lines_room(&lines, &to);
+		size_t some = size - at < room ? size - at : room;
+
+		if (step && step < some)
+			some = step;
+		memcpy(to, data + at, some);
+		lines_added(&lines, some);
+		at += some;
+		while (lines_next(&lines, at == size, &line)) {
+			printf("%s[", comma);
+			put_json(line.data, line.size);
+			printf(",%d]", line.more);
+			comma = ",";
+			lines_take(&lines, &line);
+		}
+	}
+	printf("]");
+}
+
+static void on_kmsg(char *data, size_t size)
+{
+	struct kmsg kmsg;
+	struct refused refused;
+
+	if (!kmsg_parse(data, size, &kmsg)) {
+		printf("null");
+		return;
+	}
+	printf("{\"level\":%u,\"facility\":%u,\"line\":", kmsg.level, kmsg.facility);
+	put_json(kmsg.line, kmsg.size);
+	if (kmsg_refused(&kmsg, &refused)) {
+		printf(",\"nr\":%" PRId64 ",\"pid\":%" PRId64 ",\"ip\":%" PRIu64 ",\"comm\":", refused.number, refused.pid,
+		       refused.ip);
+		put_json(refused.comm, refused.comm_size);
+	}
+	printf("}");
+}
+
+static void on_http(char *data, size_t size)
+{
+	struct http_request request = {HTTP_NO_PAGE, false};
+	int status = http_parse(data, size, &request);
+	char memory[256];
+	struct text head = text_in(memory, sizeof memory);
+
+	http_head(&head, status ? status : 431, "application/openmetrics-text; version=1.0.0; charset=utf-8", SIZE_MAX);
+	if (head.cut)
+		abort();
+	printf("[%d,%d,%d]", status, (int)request.page, request.head);
+}
+
+static void on_process(char *data, size_t size)
+{
+	struct process p;
+
+	if (!process_parse(data, size, &p)) {
+		printf("null");
+		return;
+	}
+	put_numbers((const uint64_t[]){p.own_ticks, p.children_ticks, p.threads, p.virtual_bytes, p.resident_bytes,
+				       process_is_kernel_thread(&p)}, 6);
+}
+
+static void on_traffic(char *data, size_t size)
+{
+	struct traffic traffic[4];
+	size_t count = traffic_parse(data, size, traffic, 4);
+	size_t i;
+
+	printf("[");
+	for (i = 0; i < count; i++) {
+		printf("%s[", i ? "," : "");
+		put_string(traffic[i].name);
+		printf(",");
+		put_numbers(traffic[i].received, 4);
+		printf(",");
+		put_numbers(traffic[i].sent, 4);
+		printf("]");
+	}
+	printf("]");
+}
+
+/* Looks for the ports 80, 443 and 8080. */
+static void on_listeners(char *data, size_t size)
+{
+	bool past = false;
+	uint32_t found = listeners_parse(data, size, (const uint16_t[]){80, 443, 8080}, 3, &past);
+
+	printf("[%u,%d]", found, past);
+}
+
+static void on_address(char *data, size_t size)
+{
+	char *text = malloc(size + 1);
+	uint32_t address, mask;
+
+	memcpy(text, data, size);
+	text[size] = '\0';
+	if (address_parse_network(text, &address, &mask))
+		printf("[%u,%u]", address, mask);
+	else if (address_parse(text, &address))
+		printf("[%u]", address);
+	else
+		printf("null");
+	free(text);
+}
+
+/* A policy's first letter, then for each run "<s or f><milliseconds>", blanks between. */
+static void on_backoff(char *data, size_t size)
+{
+	static const char *const words[] = {"end", "restart", "give up"};
+	struct backoff backoff = {0};
+	char *text = strndup(data, size);
+	char *word = strtok(text, " ");
+	enum restart policy = *word == 'n' ? RESTART_NEVER : *word == 'a' ? RESTART_ALWAYS : RESTART_ON_FAILURE;
+	const char *comma = "";
+
+	printf("[");
+	while ((word = strtok(NULL, " "))) {
+		int64_t delay = -1;
+		enum next next = backoff_next(&backoff, policy, *word == 'f', atol(word + 1), &delay);
+
+		printf("%s[\"%s\",%" PRId64 "]", comma, words[next], delay);
+		comma = ",";
+	}
+	printf("]");
+	free(text);
+}
+
+/* The input is the name of a network device. */
+static void on_metrics(char *data, size_t size)
+{
+	static struct metrics m = {
+		.up = true, .healthy = true, .restarts = 3, .crashes = 2, .processes = 4, .threads = 9, .open_files = 31,
+		.most_open_files = 1024, .cpu_ticks = 1234, .virtual_bytes = 5000000, .resident_bytes = 400000,
+		.start_time_ms = 1700000000123, .output = {{"stdout", 100, 7}, {"stderr", 50, 0}},
+		.kernel = {{0, 0, 1, 2, 3}, 11, 12, 13}, .memory_bytes = 64000000, .free_bytes = 32000000,
+		.shared_bytes = 1000, .buffer_bytes = 2000, .uptime_ms = 987654, .load_hundredths = {5, 150, 299},
+		.device = {{"lo", {1, 2, 3, 4}, {5, 6, 7, 8}}, {"", {9, 10, 11, 12}, {13, 14, 15, UINT64_MAX}}},
+		.devices = 2, .agent_resident_bytes = 90000, .agent_cpu_ticks = 6, .events_lost = 1, .requests = 8};
+	static char memory[65536];
+	struct text text = text_in(memory, sizeof memory);
+
+	memcpy(m.device[1].name, data, size < TRAFFIC_NAME ? size : TRAFFIC_NAME - 1);
+	metrics_write(&text, &m);
+	put_json(memory, text.used);
+}
+
+static const struct {
+	const char *name;
+	void (*run)(char *data, size_t size);
+} modes[] = {
+	{"json", on_json}, {"narrow", on_narrow}, {"conf", on_conf}, {"lines", on_lines}, {"kmsg", on_kmsg},
+	{"http", on_http}, {"process", on_process}, {"traffic", on_traffic}, {"listeners", on_listeners},
+	{"address", on_address}, {"backoff", on_backoff}, {"metrics", on_metrics},
+};
+
+static void each_input(void (*run)(char *data, size_t size))
+{
+	unsigned char length[4];
+
+	while (fread(length, 1, 4, stdin) == 4) {
+		size_t size = length[0] | (size_t)length[1] << 8 | (size_t)length[2] << 16;
+		char *data = malloc(size ? size : 1);
+
+		if (fread(data, 1, size, stdin) != size)
+			abort();
+		run(data, size);
+		printf("\n");
+		free(data);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	size_t i;
+
+	for (i = 0; argc == 2 && i < sizeof modes / sizeof *modes; i++) {
+		if (strcmp(argv[1], modes[i].name) == 0) {
+			each_input(modes[i].run);
+			return 0;
+		}
+	}
+	return 2;
+}

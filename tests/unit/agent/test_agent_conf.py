@@ -1,0 +1,145 @@
+"""agent.conf: what Kiln writes is what the agent reads; what is wrong is named with its line."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+Ask = Callable[..., list[Any]]
+RELAXED = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+NOSUID, NODEV, NOEXEC, NOATIME, READ_ONLY = 2, 4, 8, 1024, 1  # MS_* of <sys/mount.h>
+
+WHOLE = r"""hostname nginx
+argument /usr/sbin/nginx
+argument -g
+argument daemon off;\nuser a\\b;
+environment LANG=C.UTF-8
+environment EMPTY=
+directory /srv
+uid 33
+gid 34
+group 4
+group 5
+restart always
+stop-signal 3
+stop-timeout-ms 2500
+open-files 4096
+mount proc proc /proc nosuid,nodev,noexec
+mount tmpfs tmpfs /tmp nosuid,nodev,size=8m,mode=1777,uid=0
+mount ext4 /dev/vda /data noatime,ro
+mount tmpfs tmpfs /run
+own /data 33 34
+network yes
+port 80
+port 443
+agent-port 9100
+"""
+
+
+def test_every_directive_is_understood(ask: Ask) -> None:
+    assert ask("conf", WHOLE) == [
+        {
+            "arguments": ["/usr/sbin/nginx", "-g", "daemon off;\nuser a\\b;"],
+            "environment": ["LANG=C.UTF-8", "EMPTY="],
+            "directory": "/srv",
+            "hostname": "nginx",
+            "mounts": [
+                ["proc", "proc", "/proc", NOSUID | NODEV | NOEXEC, ""],
+                ["tmpfs", "tmpfs", "/tmp", NOSUID | NODEV, "size=8m,mode=1777,uid=0"],
+                ["ext4", "/dev/vda", "/data", NOATIME | READ_ONLY, ""],
+                ["tmpfs", "tmpfs", "/run", 0, ""],
+            ],
+            "owners": [["/data", 33, 34]],
+            "ports": [80, 443],
+            "groups": [4, 5],
+            "uid": 33,
+            "gid": 34,
+            "restart": 2,
+            "stop_signal": 3,
+            "stop_timeout_ms": 2500,
+            "open_files": 4096,
+            "network": 1,
+            "agent_port": 9100,
+        }
+    ]
+
+
+def test_a_program_is_all_that_must_be_said(ask: Ask) -> None:
+    [conf] = ask("conf", "argument /bin/app")
+    assert conf["directory"] == "/"
+    assert conf["uid"] == 0
+    assert conf["restart"] == 0
+    assert conf["agent_port"] == 0
+
+
+@RELAXED
+@given(st.lists(st.text(st.characters(blacklist_characters="\0", blacklist_categories=["Cs"])), max_size=8))
+def test_arguments_come_through_unchanged(ask: Ask, arguments: list[str]) -> None:
+    words = ["/bin/app", *arguments]
+    text = "".join("argument " + word.replace("\\", "\\\\").replace("\n", "\\n") + "\n" for word in words)
+    [conf] = ask("conf", text)
+    assert conf["arguments"] == words
+
+
+@RELAXED
+@given(st.lists(st.binary(max_size=200), min_size=1, max_size=20))
+def test_garbage_is_refused_and_nothing_else(ask: Ask, data: list[bytes]) -> None:
+    assert all("reason" in answer for answer in ask("conf", *data))
+
+
+KEYS = re.findall(r"^([a-z-]+) ", WHOLE, re.MULTILINE)
+
+
+@RELAXED
+@given(st.lists(st.tuples(st.sampled_from(KEYS), st.text(max_size=30)), max_size=40))
+def test_any_values_are_read_or_refused(ask: Ask, lines: list[tuple[str, str]]) -> None:
+    ask("conf", "".join(f"{key} {value}\n" for key, value in lines).encode("utf-8", "replace"))
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "reason"),
+    [
+        ("", 0, "no program"),
+        ("uid 5\n", 0, "no program"),
+        ("argument /a\nfoo bar\n", 2, "unknown"),
+        ("argument\n", 1, "absolute"),
+        ("argument app\n", 1, "absolute"),
+        ("argument /a\\t\n", 1, "backslash"),
+        ("argument /a\\", 1, "backslash"),
+        ("argument /a\nenvironment PATH\n", 2, "NAME=value"),
+        ("argument /a\nenvironment =x\n", 2, "NAME=value"),
+        ("argument /a\ndirectory srv\n", 2, "absolute"),
+        ("argument /a\nuid -1\n", 2, "number"),
+        ("argument /a\nuid 4294967295\n", 2, "number"),
+        ("argument /a\nuid 5x\n", 2, "number"),
+        ("argument /a\ngid\n", 2, "number"),
+        ("argument /a\nrestart sometimes\n", 2, "never"),
+        ("argument /a\nstop-signal 0\n", 2, "number"),
+        ("argument /a\nstop-signal 65\n", 2, "number"),
+        ("argument /a\nstop-timeout-ms 99999999999999999999\n", 2, "number"),
+        ("argument /a\nopen-files 3\n", 2, "number"),
+        ("argument /a\nmount proc\n", 2, "type source"),
+        ("argument /a\nmount proc proc proc\n", 2, "type source"),
+        ("argument /a\nown /data 1\n", 2, "uid gid"),
+        ("argument /a\nnetwork maybe\n", 2, "yes"),
+        ("argument /a\nnetwork yes\nport 0\n", 3, "number"),
+        ("argument /a\nnetwork yes\nport 65536\n", 3, "number"),
+        ("argument /a\nport 80\n", 0, "without a network"),
+        ("argument /a\nagent-port 80\n", 0, "without a network"),
+        ("argument /a\nnetwork yes\nport 80\nagent-port 80\n", 0, "agent-port"),
+        ("argument /a\nhostname " + "x" * 65, 2, "64"),
+        ("argument /a\0b\n", 0, "NUL"),
+        ("argument /a\n" * 256, 256, "too many"),
+        ("argument /a\n" + "group 1\n" * 33, 34, "too many"),
+        ("argument /a\nnetwork yes\n" + "port 1\n" * 33, 35, "too many"),
+        ("argument /a\n" + "mount a b /c\n" * 33, 34, "too many"),
+        ("argument /a\n" + "own /c 1 1\n" * 33, 34, "too many"),
+    ],
+)
+def test_what_is_wrong_is_named(ask: Ask, text: str, line: int, reason: str) -> None:
+    [answer] = ask("conf", text)
+    assert answer["line"] == line
+    assert reason in answer["reason"]
