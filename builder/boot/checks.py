@@ -10,6 +10,9 @@ from builder.edges import net
 from builder.model import CheckResult
 
 FIRST_TRY_S, TRY_S = 0.03, 5.0
+# a service may listen before it is ready (redis loading its data, HTTP 503): such answers are asked again for so long
+PATIENCE_S = 5.0
+UNAVAILABLE = 503
 Tried = tuple[bool, str]
 
 
@@ -45,6 +48,7 @@ def _http(check: HttpCheck, session: Session) -> Tried:
     import requests  # noqa: PLC0415 - slow to import; the machine boots meanwhile
 
     port = check.port or session.setup.image.ports[0]
+    patient_until = time.monotonic() + PATIENCE_S
     url = f"http://127.0.0.1:{session.ports[port]}{check.path}"
 
     def attempt(limit_s: float) -> Tried | None:
@@ -53,6 +57,8 @@ def _http(check: HttpCheck, session: Session) -> Tried:
                 check.method, url, data=check.body.encode(), headers=dict(check.headers), timeout=limit_s
             )
         except requests.RequestException:
+            return None
+        if answer.status_code == UNAVAILABLE != check.status and time.monotonic() < patient_until:
             return None
         session.answered()
         if answer.status_code != check.status:
@@ -67,16 +73,18 @@ def _http(check: HttpCheck, session: Session) -> Tried:
 def _tcp(check: TcpCheck, session: Session) -> Tried:
     port = session.ports[check.port or session.setup.image.ports[0]]
     wanted = re.compile(check.expect.encode(), re.DOTALL)
+    patient_until = time.monotonic() + PATIENCE_S
 
     def attempt(limit_s: float) -> Tried | None:
         try:
             answer = net.converse(port, check.send.encode(), lambda got: bool(wanted.search(got)), limit_s)
         except OSError:
             return None
-        if not answer and check.expect:
+        matched = bool(wanted.search(answer))
+        if not matched and time.monotonic() < patient_until:
             return None
         session.answered()
-        return bool(wanted.search(answer)), "" if wanted.search(answer) else f"answered {answer[:200]!r}"
+        return matched, "" if matched else f"answered {answer[:200]!r}"
 
     return _until_answered(attempt, session)
 

@@ -49,9 +49,7 @@ def build(folder: Path, store: Store, *, network: bool = True) -> Tree:
     made = store.make("agent", key, lambda target: _compile(folder.name, argv, files, target))
     program = made / PROGRAM
     size = program.stat().st_size
-    init = File(
-        "/init", "file", 0o755, sha256=digest_file(program), size_bytes=size, host=str(program), origin="agent"
-    )
+    init = File("/init", "file", 0o755, sha256=digest_file(program), size_bytes=size, host=str(program), origin="agent")
     return {init.path: init}
 
 

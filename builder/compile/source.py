@@ -4,12 +4,15 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from builder.edges import code, process
+from builder.edges import process
 from builder.edges.store import Store, digest_file
-from builder.errors import CompileError, FetchError, StorageError
+from builder.errors import CompileError, FetchError, HostError, StorageError
 from builder.model import KernelSource, Package, digest
 
 STAGE = "source"
+# Part of the key, to be raised when the same package and patches would give another tree. Not the digest of this file:
+# a new source path means that every kernel is compiled anew, which takes minutes.
+LAYOUT = 1
 TREE = "linux"  # folder of the tree inside the artifact
 UNPACK_LIMIT_S = 900.0
 PATCH_LIMIT_S = 60.0
@@ -32,17 +35,21 @@ NO_SPACE = b"No space left on device"
 
 
 def prepare(package: Package, deb: Path | Callable[[], Path], patches: Path, store: Store) -> KernelSource:
-    """The patched source tree of a `linux-source-<series>` package, unpacked from what `fetch` gives if the store lacks it.
+    """The patched source tree of a `linux-source-<series>` package, unpacked if the store lacks it.
 
     `deb` is the package's file, or what fetches it: called only when it is needed. `patches` holds a folder per series
     (`6.12`) whose `*.patch` files are applied in the order of their names. The tree is shared by all builds and must
     not be written to. Raises CompileError when a patch does not apply as it is, FetchError when the package does not
-    hold a source, StorageError when the disk is full.
+    hold a source, StorageError when the disk is full, HostError when the store lies where make cannot work.
     """
+    if {" ", ":"} & set(str(store.root)):
+        raise HostError(
+            f"{store.root}: the kernel's makefiles work only below folders without spaces and colons in their names",
+            "point KILN_CACHE to such a folder",
+        )
     series = package.name.removeprefix("linux-source-")
     files = _patches(patches / series, series)
-    versions = code.code_digest("compile/source.py")
-    key = digest([versions, package.sha256, [(file.name, digest_file(file)) for file in files]])
+    key = digest([LAYOUT, LEFT_OUT, package.sha256, [(file.name, digest_file(file)) for file in files]])
 
     def fill(scratch: Path) -> None:
         _fill(scratch, package, deb if isinstance(deb, Path) else deb(), files)

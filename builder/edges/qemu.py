@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -67,6 +68,8 @@ class Machine:
             if self._console is None:
                 self._console = socket.socket(socket.AF_UNIX)
                 self._console.connect(f"{self.prefix}.sock")
+                # what the guest says comes here now too; unread, it would soon block the guest
+                threading.Thread(target=_drain, args=(self._console,), daemon=True).start()
             self._console.sendall(line.encode() + b"\n")
 
     def ask(self, command: str, **arguments: object) -> object:
@@ -107,10 +110,18 @@ class Machine:
     ) -> None:
         self.end()
         if self._console is not None:
+            with contextlib.suppress(OSError):
+                self._console.shutdown(socket.SHUT_RDWR)
             self._console.close()
         with contextlib.suppress(OSError):
             shutil.copyfile(f"{self.prefix}.log", self._folder / "serial.log")
         shutil.rmtree(self._private, ignore_errors=True)
+
+
+def _drain(connection: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while connection.recv(65536):
+            pass
 
 
 def _die_with_parent() -> None:

@@ -63,17 +63,21 @@ def initramfs(agent: bytes, guest: bytes, conf: str) -> bytes:
 
 
 class Machine:
-    """A running guest."""
+    """A running guest. A `deaf` one's console is not read before somebody sets `hearing`."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", ports: Mapping[int, int]) -> None:
+    def __init__(self, process: "subprocess.Popen[bytes]", ports: Mapping[int, int], *, deaf: bool = False) -> None:
         self.process = process
         self.ports = ports
         self.lines: list[str] = []
+        self.hearing = threading.Event()
+        if not deaf:
+            self.hearing.set()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def _read(self) -> None:
         assert self.process.stdout
+        self.hearing.wait()
         for line in self.process.stdout:
             self.lines.append(line.decode().rstrip("\r\n"))
 
@@ -140,16 +144,18 @@ class Lab:
 
     @contextmanager
     def boot(
-        self, *arguments: str, conf: str = "", ports: Sequence[int] = (9100,), more: str = ""
+        self, *arguments: str, conf: str = "", ports: Sequence[int] = (9100,), more: str = "", deaf: bool = False
     ) -> Iterator[Machine]:
         """Boot with /bin/guest and its arguments as the application; `conf` are more lines for agent.conf."""
         words = "".join(f"argument {argument}\n" for argument in ("/bin/guest", *arguments))
         whole = f"{words}mount proc proc /proc nosuid,nodev,noexec\n{conf}"
-        with self.boot_with(whole, ports=ports, more=more) as machine:
+        with self.boot_with(whole, ports=ports, more=more, deaf=deaf) as machine:
             yield machine
 
     @contextmanager
-    def boot_with(self, conf: str, *, ports: Sequence[int] = (9100,), more: str = "") -> Iterator[Machine]:
+    def boot_with(
+        self, conf: str, *, ports: Sequence[int] = (9100,), more: str = "", deaf: bool = False
+    ) -> Iterator[Machine]:
         """Boot with this agent.conf; `more` are further kernel parameters."""
         image = self.folder / f"{time.monotonic_ns()}.cpio"
         image.write_bytes(initramfs(self.agent, self.guest, conf))
@@ -161,7 +167,7 @@ class Lab:
             stderr=subprocess.STDOUT,
         )
         try:
-            yield Machine(process, published)
+            yield Machine(process, published, deaf=deaf)
         finally:
             process.kill()
             process.wait()

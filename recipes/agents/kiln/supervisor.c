@@ -45,6 +45,21 @@ static void leave(void)
 	enter(LEAVING, clock_us() + (int64_t)conf->stop_timeout_ms * MILLISECOND);
 }
 
+static void look(void)
+{
+	uint16_t missing;
+	int64_t now_us = clock_us();
+
+	if (app.healthy || state != RUNNING || now_us < look_us)
+		return;
+	if (listening_on_all(conf, &missing)) {
+		app.healthy = true;
+		event_begin("healthy");
+		event_end();
+	}
+	look_us = now_us + (now_us - app.started_us < LOOK_OFTEN_FOR ? LOOK_OFTEN : LOOK_SELDOM);
+}
+
 static void start(void)
 {
 	struct started started = application_start(conf);
@@ -62,6 +77,8 @@ static void start(void)
 	event_number("pid", app.pid);
 	event_number("restarts", (int64_t)app.restarts);
 	event_end();
+	if (!conf->ports)
+		look(); /* at once: it may end before the next turn */
 }
 
 void supervisor_start(const struct conf *from)
@@ -180,21 +197,6 @@ static void on_due(void)
 	case RUNNING:
 		break;
 	}
-}
-
-static void look(void)
-{
-	uint16_t missing;
-	int64_t now_us = clock_us();
-
-	if (app.healthy || state != RUNNING || now_us < look_us)
-		return;
-	if (listening_on_all(conf, &missing)) {
-		app.healthy = true;
-		event_begin("healthy");
-		event_end();
-	}
-	look_us = now_us + (now_us - app.started_us < LOOK_OFTEN_FOR ? LOOK_OFTEN : LOOK_SELDOM);
 }
 
 void supervisor_turn(void)

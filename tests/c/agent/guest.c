@@ -1,7 +1,8 @@
 /* The application of the agent's tests: does in order what its arguments say.
  *
- *   print TEXT · error TEXT · bytes HEX · flood LINES · ids · environment · open-stdout · descriptors
- *   exit CODE · crash · sleep MS · forever · ignore-term · on-term CODE · listen PORT · orphan · daemon MS · call NUMBER
+ *   print TEXT · error TEXT · bytes HEX · flood LINES · flood-kernel LINES · write PATH TEXT
+ *   ids · environment · descriptors · open-stdout · call-nothing · listen PORT · orphan · daemon MS · signal-init NUMBER
+ *   exit CODE · crash · sleep MS · forever · ignore-term · on-term CODE
  *   first-time PATH CODE (ends with CODE unless PATH exists; makes it)
  */
 #define _GNU_SOURCE
@@ -14,6 +15,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -40,16 +42,18 @@ static void print_ids(void)
 {
 	struct rlimit files;
 	gid_t groups[32];
+	char host[65] = "";
 	int count = getgroups(32, groups);
 	int i;
 
 	getrlimit(RLIMIT_NOFILE, &files);
+	gethostname(host, sizeof host);
 	printf("uid=%d euid=%d gid=%d groups=", (int)getuid(), (int)geteuid(), (int)getgid());
 	for (i = 0; i < count; i++)
 		printf("%d,", (int)groups[i]);
-	printf(" session=%d directory=%s files=%ld no_new_privs=%d back_to_root=%d stdin=%d\n", getsid(0) == getpid(),
+	printf(" session=%d directory=%s files=%ld no_new_privs=%d back_to_root=%d stdin=%d host=%s\n", getsid(0) == getpid(),
 	       getcwd(NULL, 0), (long)files.rlim_cur, prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0), setuid(0) == 0,
-	       (int)read(0, &i, 1));
+	       (int)read(0, &i, 1), host);
 }
 
 static void print_environment(void)
@@ -100,6 +104,7 @@ static void make_orphan(long ms)
 		}
 		_exit(0);
 	}
+	waitpid(child, NULL, 0);
 	pause_ms(50);
 }
 
@@ -107,6 +112,21 @@ static void on_term(int number)
 {
 	(void)number;
 	_exit(term_code);
+}
+
+static void write_to(const char *path, const char *text)
+{
+	int fd = open(path, O_CREAT | O_WRONLY, 0600);
+
+	if (fd < 0 || dprintf(fd, "%s\n", text) < 0)
+		perror(path);
+	close(fd);
+}
+
+static void flood_kernel(long lines)
+{
+	while (lines--)
+		write_to("/dev/kmsg", "<4>flood");
 }
 
 static void open_stdout(void)
@@ -125,12 +145,13 @@ static void first_time(const char *path, int code)
 	exit(code);
 }
 
-static long call(long number)
+/* A number no system call has. */
+static long call_nothing(void)
 {
-	register long rax __asm__("rax") = number;
+	long answer;
 
-	__asm__ volatile("syscall" : "+r"(rax) : : "rcx", "r11", "memory");
-	return rax;
+	__asm__ volatile("movl $480, %%eax; syscall" : "=a"(answer) : : "rcx", "r11", "memory");
+	return answer;
 }
 
 static int is(const char *word, const char *wanted)
@@ -161,6 +182,8 @@ int main(int argc, char **argv)
 			signal(SIGTERM, SIG_IGN);
 		else if (is(word, "open-stdout"))
 			open_stdout();
+		else if (is(word, "call-nothing"))
+			printf("call answered %ld\n", call_nothing());
 		else if (is(word, "orphan"))
 			make_orphan(20);
 		else if (i++, is(word, "print"))
@@ -171,6 +194,8 @@ int main(int argc, char **argv)
 			print_bytes(value);
 		else if (is(word, "flood"))
 			flood(atol(value));
+		else if (is(word, "flood-kernel"))
+			flood_kernel(atol(value));
 		else if (is(word, "exit"))
 			exit(atoi(value));
 		else if (is(word, "sleep"))
@@ -181,9 +206,11 @@ int main(int argc, char **argv)
 			make_orphan(atol(value));
 		else if (is(word, "on-term"))
 			term_code = atoi(value), signal(SIGTERM, on_term);
-		else if (is(word, "call"))
-			printf("call answered %ld\n", call(atol(value)));
-		else if (i++, is(word, "first-time"))
+		else if (is(word, "signal-init"))
+			kill(1, atoi(value));
+		else if (i++, is(word, "write"))
+			write_to(value, argv[i]);
+		else if (is(word, "first-time"))
 			first_time(value, atoi(argv[i]));
 		else
 			return 99;

@@ -7,7 +7,7 @@ import pytest
 
 from builder.compile import source
 from builder.edges.store import Store, digest_file
-from builder.errors import CompileError, FetchError
+from builder.errors import CompileError, FetchError, HostError
 from builder.model import Package
 
 MAKEFILE = (
@@ -147,3 +147,9 @@ def test_a_damaged_package_is_refused(tmp_path: Path, store: Store, patches: Pat
     deb.write_bytes(deb.read_bytes()[:500])
     with pytest.raises(FetchError, match="cannot be unpacked"):
         source.prepare(name, deb, patches, store)
+
+
+def test_a_store_whose_path_make_cannot_handle_is_refused(tmp_path: Path, patches: Path) -> None:
+    name, deb = package(tmp_path)
+    with pytest.raises(HostError, match="without spaces and colons"):
+        source.prepare(name, deb, patches, Store(tmp_path / "my cache"))
