@@ -106,7 +106,7 @@ class Declared(Value, frozen=True):
 class AgentChoice(Value, frozen=True):
     """The agent layer: a folder under `recipes/agents/`; its port serves `/metrics` and `/healthz` in the guest."""
 
-    name: Name = "lead"
+    name: Name = "kiln"
     port: Port = 9100
 
 

@@ -114,7 +114,8 @@ def build(app: str, place: Place, wishes: Wishes, store: Store, ledger: Ledger, 
         stage.say(f"{len(gathered.lock.packages)} packages, digests verified")
 
     with ledger.stage("agent", {"agent": definition.agent.name}) as stage:
-        agent = agent_compiler.build(place.recipes / "agents" / definition.agent.name, store)
+        network = bool(definition.network.ports)
+        agent = agent_compiler.build(place.recipes / "agents" / definition.agent.name, store, network=network)
         stage.say(f"{definition.agent.name}, {sum(f.size_bytes for f in agent.values()) / 1000:.0f} kB")
 
     with ledger.stage("needs", {"application": gathered.key, "agent": digest_tree(agent)}) as stage:

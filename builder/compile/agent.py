@@ -1,9 +1,11 @@
 """The agent layer's program: static, against musl, from a folder under `recipes/agents/`."""
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
+from msgspec import field
 
 from builder.edges.code import code_digest
 from builder.edges.process import run, tail
@@ -21,7 +23,8 @@ PROGRAM = "init"
 class AgentRecipe(Value, frozen=True):
     """`agent.toml`: which files are compiled together, and how.
 
-    `network_sources` are added for images with a network, `offline_sources` for those without.
+    `network_sources` are added for images with a network, `offline_sources` for those without. `needs` says why the
+    agent asks for what the analysis finds in it: need id → reason (`network_needs`: only with a network).
     """
 
     description: str
@@ -31,6 +34,8 @@ class AgentRecipe(Value, frozen=True):
     headers: tuple[str, ...] = ()
     cflags: tuple[str, ...] = ()
     ldflags: tuple[str, ...] = ()
+    needs: Mapping[str, str] = field(default_factory=dict)
+    network_needs: Mapping[str, str] = field(default_factory=dict)
 
 
 def build(folder: Path, store: Store, *, network: bool = True) -> Tree:
