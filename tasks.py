@@ -152,6 +152,7 @@ def check(context: Context) -> None:
 
 def _own(_context: Context, *commands: list[str]) -> None:
     """Run Python tools of this virtual environment; the first failure ends with its exit code."""
+    os.chdir(ROOT)
     for arguments in commands:
         code = os.spawnv(os.P_WAIT, sys.executable, [sys.executable, *arguments])  # noqa: S606 - an argv list
         if code:

@@ -223,12 +223,14 @@ def doctor(root: Path, *, as_json: bool) -> None:
         emit({"schema": SCHEMA_VERSION, "tools": tools, "accelerator": accelerator, "cache": str(cache_root())})
     else:
         for tool in tools:
-            print(f"  {'found  ' if tool.found else 'MISSING'}  {tool.name:<22} {tool.version or '-':<28} {tool.why}")  # noqa: T201
+            print(f"  {'found  ' if tool.found else 'MISSING'}  {tool.name:<36} {tool.version or '-':<20} {tool.why}")  # noqa: T201
         if accelerator:
             print(f"  accelerator: {accelerator.name} ({accelerator.why})")  # noqa: T201
         print(f"  cache: {cache_root()}")  # noqa: T201
     if missing:
-        raise HostError(f"missing: {', '.join(missing)}", f"sudo apt-get install {' '.join(missing)}")
+        raise HostError(
+            f"missing: {', '.join(missing)}", f"sudo apt-get install --no-install-recommends {' '.join(missing)}"
+        )
 
 
 def clean(root: Path, app: str, *, cache: bool) -> None:

@@ -10,8 +10,10 @@ from msgspec import Meta, field
 
 from builder.model import Port, Value
 
-Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
-GuestPath = Annotated[str, Meta(pattern=r"^/[^\x00\n]*$")]
+# \Z, not $: that would also match before a line feed at the end
+Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}\Z")]
+GuestPath = Annotated[str, Meta(pattern=r"^/[^\x00\n]*\Z")]
+User = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,31}\Z")]  # ends up in passwd(5)
 
 
 class DebianSource(Value, frozen=True, tag="debian", tag_field="kind"):
@@ -36,7 +38,7 @@ class Run(Value, frozen=True):
     """How the application is started, by whom, and what happens when it ends."""
 
     command: Annotated[tuple[str, ...], Meta(min_length=1)]
-    user: str = "app"  # a name in the image's passwd (made with uid 1000 where no package brings it), or root
+    user: User = "app"  # a name in the image's passwd (made with uid 1000 where no package brings it), or root
     environment: Mapping[str, str] = field(default_factory=dict)
     directory: GuestPath = "/"
     restart: Literal["never", "on-failure", "always"] = "on-failure"
@@ -49,8 +51,8 @@ class Directory(Value, frozen=True):
     """A directory made in the image, empty, owned by `user`."""
 
     path: GuestPath
-    user: str = "root"
-    mode: Annotated[str, Meta(pattern=r"^0[0-7]{3}$")] = "0755"
+    user: User = "root"
+    mode: Annotated[str, Meta(pattern=r"^0[0-7]{3}\Z")] = "0755"
 
 
 class Tmpfs(Value, frozen=True):
@@ -58,8 +60,8 @@ class Tmpfs(Value, frozen=True):
 
     path: GuestPath
     size_mib: Annotated[int, Meta(ge=1)] = 8
-    user: str = "root"
-    mode: Annotated[str, Meta(pattern=r"^[01][0-7]{3}$")] = "1777"
+    user: User = "root"
+    mode: Annotated[str, Meta(pattern=r"^[01][0-7]{3}\Z")] = "1777"
 
 
 class Files(Value, frozen=True):
@@ -86,7 +88,7 @@ class Disk(Value, frozen=True):
 
     mount: GuestPath
     size_mib: Annotated[int, Meta(ge=4, le=1048576)] = 64
-    user: str = "app"
+    user: User = "app"
 
 
 class Machine(Value, frozen=True):

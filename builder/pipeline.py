@@ -26,6 +26,7 @@ from builder.configure import resolve as kconfig
 from builder.console import Console
 from builder.definition import Definition
 from builder.edges.store import Store
+from builder.errors import DefinitionError
 from builder.inputs import definition_file, gather, lockfile
 from builder.ledger import Ledger
 from builder.model import (
@@ -124,7 +125,8 @@ def build(app: str, place: Place, wishes: Wishes, store: Store, ledger: Ledger, 
         agent_needs = analysis.analyse(agent, loader.resolve(agent, ["/init"]), store, by="agent")
         wanted = implied.merge(needs.needs, agent_needs.needs, implied.by_definition(definition))
         syscalls = implied.kept(wanted)
-        stage.say(f"{len(needs.closure)} files, {len(needs.syscalls())} system calls, {len(syscalls)} with the agent's")
+        _known_features(definition, place)
+        stage.say(_found(needs, syscalls))
 
     with ledger.stage("source", {"kernel": digest(gathered.lock.kernel)}) as stage:
         package, fetch = gather.kernel_package(gathered.lock, store)
@@ -186,6 +188,22 @@ def _analyse(tree: Tree, definition: Definition, store: Store) -> Needs:
     return analysis.analyse(tree, loader.resolve(tree, programs, plugins), store, declared=definition.needs)
 
 
+def _known_features(definition: Definition, place: Place) -> None:
+    """Raise DefinitionError for a declared need that no recipe knows: it would silently bring nothing."""
+    declared = tuple(Need(feature, ()) for feature in definition.needs.features)
+    for name, near in request.unknown_needs(declared, recipes.load_rules(place.recipes)):
+        hint = f"did you mean {near}?" if near else "recipes/options/ has all that are known"
+        raise DefinitionError(f"images/{definition.name}/image.toml: needs.features: {name}: no recipe knows it", hint)
+
+
+def _found(needs: Needs, syscalls: tuple[str, ...]) -> str:
+    text = f"{len(needs.closure)} files, {len(needs.syscalls())} system calls, {len(syscalls)} with the agent's"
+    if open_sites := [place for place in needs.unresolved if "syscall:*" in place.assumed]:
+        first = open_sites[0]
+        text += f"; every call is kept, since {first.file}+{first.address:#x} ({first.function}) could make any"
+    return text
+
+
 def _options(
     wanted: tuple[Need, ...], platform: Platform, profile: Profile, definition: Definition, place: Place
 ) -> tuple[Option, ...]:
@@ -238,7 +256,13 @@ def _smoke(
     }
     with ledger.stage("smoke", inputs) as stage:
         verdict = checked.verdict(
-            definition, image, platform, accelerator, store, syscall_names=syscall_table.names(), forced=wishes.smoke == "forced"
+            definition,
+            image,
+            platform,
+            accelerator,
+            store,
+            syscall_names=syscall_table.names(),
+            forced=wishes.smoke == "forced",
         )
         passed = sum(check.passed for check in verdict.checks)
         stage.say(f"{passed} of {len(verdict.checks)} checks passed under {accelerator.name}")

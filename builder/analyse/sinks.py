@@ -72,8 +72,11 @@ def _values(search: _Search, kind: int, known: Known, node: Node, address: int, 
         return
     for number in argument_values(known):
         yield Finding(kind, number, node, address)
-        if kind == NUMBER and number in FEATURES and search.reached.members[node[0]].summary.calls and not any(
-            c.address == address for c in search.reached.members[node[0]].summary.calls
+        if (
+            kind == NUMBER
+            and number in FEATURES
+            and search.reached.members[node[0]].summary.calls
+            and not any(c.address == address for c in search.reached.members[node[0]].summary.calls)
         ):
             yield Finding(number, None, node, address, "its arguments go through a wrapper")
     for register in known:

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from builder.boot import serial
 from builder.boot.session import Session
 from builder.definition import Definition, ExitCheck
+from builder.edges import http
 from builder.model import CheckResult
 
 STOP_MARGIN_S = 5.0
-END_LIMIT_S = 5.0
+END_LIMIT_S = PAGE_LIMIT_S = 5.0
 
 
 def ready(session: Session) -> CheckResult:
@@ -33,22 +34,19 @@ def _why_not(session: Session) -> str:
 
 def agent_pages(session: Session) -> tuple[tuple[CheckResult, ...], Mapping[str, float]]:
     """`/healthz` and `/metrics` of the agent, and the metrics' values; nothing for an image without a network."""
-    import requests  # noqa: PLC0415
-
     port = session.ports.get(session.setup.image.agent_port)
     if port is None:
         return (), {}
-    results, values = [], {}
+    results: list[CheckResult] = []
+    values: dict[str, float] = {}
     for page in ("/healthz", "/metrics"):
         started = time.monotonic()
-        try:
-            answer = requests.get(f"http://127.0.0.1:{port}{page}", timeout=5)
-            detail = "" if answer.status_code == 200 else f"status {answer.status_code}: {answer.text[:200]}"
-            if page == "/metrics" and not detail:
-                values = parse_metrics(answer.text)
-                detail = _metrics_problem(answer.text, values)
-        except (requests.RequestException, ValueError) as error:
-            detail = str(error)[:200]
+        answer = http.ask("GET", f"http://127.0.0.1:{port}{page}", limit_s=PAGE_LIMIT_S)
+        detail = (
+            "no answer" if answer is None else "" if answer.status == 200 else f"{answer.status}: {answer.text[:200]}"
+        )
+        if answer is not None and page == "/metrics" and not detail:
+            values, detail = _metrics(answer.text)
         results.append(CheckResult(f"agent's {page}", not detail, detail, round(time.monotonic() - started, 4)))
     return tuple(results), values
 
@@ -61,10 +59,15 @@ def parse_metrics(text: str) -> dict[str, float]:
     }
 
 
-def _metrics_problem(text: str, values: Mapping[str, float]) -> str:
+def _metrics(text: str) -> tuple[dict[str, float], str]:
+    """The metrics' values, and what is wrong with them."""
+    try:
+        values = parse_metrics(text)
+    except ValueError as error:
+        return {}, str(error)
     if not text.endswith("# EOF\n"):
-        return "the text does not end with # EOF"
-    return "" if values.get("kiln_application_up") == 1 else "kiln_application_up is not 1"
+        return values, "the text does not end with # EOF"
+    return values, "" if values.get("kiln_application_up") == 1 else "kiln_application_up is not 1"
 
 
 def stop(session: Session, definition: Definition) -> CheckResult:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from builder.boot.session import Session
 from builder.definition import Check, ExitCheck, HttpCheck, LogCheck, TcpCheck
-from builder.edges import net
+from builder.edges import http, net
 from builder.model import CheckResult
 
 FIRST_TRY_S, TRY_S = 0.03, 5.0
@@ -45,24 +45,19 @@ def title(check: Check) -> str:
 
 
 def _http(check: HttpCheck, session: Session) -> Tried:
-    import requests  # noqa: PLC0415 - slow to import; the machine boots meanwhile
-
     port = check.port or session.setup.image.ports[0]
     patient_until = time.monotonic() + PATIENCE_S
     url = f"http://127.0.0.1:{session.ports[port]}{check.path}"
 
     def attempt(limit_s: float) -> Tried | None:
-        try:
-            answer = requests.request(
-                check.method, url, data=check.body.encode(), headers=dict(check.headers), timeout=limit_s
-            )
-        except requests.RequestException:
+        answer = http.ask(check.method, url, limit_s=limit_s, body=check.body, headers=check.headers)
+        if answer is None:
             return None
-        if answer.status_code == UNAVAILABLE != check.status and time.monotonic() < patient_until:
+        if answer.status == UNAVAILABLE != check.status and time.monotonic() < patient_until:
             return None
         session.answered()
-        if answer.status_code != check.status:
-            return False, f"status {answer.status_code} instead of {check.status}: {answer.text[:200]}"
+        if answer.status != check.status:
+            return False, f"status {answer.status} instead of {check.status}: {answer.text[:200]}"
         if check.contains and check.contains not in answer.text:
             return False, f"no {check.contains!r} in the answer: {answer.text[:200]}"
         return True, ""

@@ -12,7 +12,7 @@ import msgspec
 from builder.boot import builtin, checks
 from builder.boot.session import Session, Setup
 from builder.definition import Check, Definition, RebootCheck
-from builder.edges import disk
+from builder.edges import disk, http
 from builder.edges.qemu import Machine
 from builder.model import Accelerator, CheckResult, Image, Platform, Verdict
 
@@ -72,7 +72,7 @@ def _one_boot(
     session: Session, part: Sequence[Check], definition: Definition
 ) -> tuple[list[CheckResult], Mapping[str, float]]:
     if session.setup.image.ports:
-        import requests  # noqa: F401, PLC0415 - imported while the machine boots
+        http.prepare()  # while the machine boots
     results = [builtin.ready(session)]
     metrics: Mapping[str, float] = {}
     if results[0].passed:

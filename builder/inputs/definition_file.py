@@ -12,6 +12,7 @@ import msgspec
 from builder import definition as values
 from builder.definition import Definition, ExitCheck, HttpCheck, TcpCheck
 from builder.errors import DefinitionError
+from builder.paths import normalise
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
@@ -40,7 +41,7 @@ def parse(text: str, name: str) -> Definition:
     file = f"images/{name}/image.toml"
     try:
         table = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # besides TOMLDecodeError: a number of more than 4300 digits
         raise DefinitionError(f"{file}: {error}", "see https://toml.io for the syntax") from error
     if "name" in table:
         raise DefinitionError(f"{file}: name: not a key; the folder's name is the image's name")
@@ -76,10 +77,18 @@ def _problems(found: Definition) -> Iterator[tuple[str, str]]:
     """What is well-formed but cannot work."""
     if not found.run.command[0].startswith("/"):
         yield "run.command", f"{found.run.command[0]!r} is not an absolute path in the guest"
-    mounts = [tmpfs.path for tmpfs in found.files.tmpfs] + ([found.disk.mount] if found.disk else [])
+    if any("\0" in argument for argument in found.run.command):
+        yield "run.command", "holds a NUL character"
+    for name, value in found.run.environment.items():
+        if not name or "=" in name or "\0" in name + value:
+            yield f"run.environment.{name}", "a name is not empty and has no =, and neither has a NUL character"
+    mounts = [normalise(tmpfs.path) for tmpfs in found.files.tmpfs]
+    mounts += [normalise(found.disk.mount)] if found.disk else []
     for mount in mounts:
-        if mount.rstrip("/") in ("", "/proc", "/dev", "/etc"):
+        if mount in ("/", "/proc", "/dev", "/etc"):
             yield "files.tmpfs / disk.mount", f"nothing may be mounted on {mount}"
+        if re.search(r"\s", mount):
+            yield "files.tmpfs / disk.mount", f"{mount!r} holds white space"
         if mounts.count(mount) > 1:
             yield "files.tmpfs / disk.mount", f"{mount} is mounted twice"
     if found.agent.port in found.network.ports:
@@ -99,5 +108,5 @@ def _check_problems(key: str, check: values.Check, found: Definition) -> Iterato
     expect = getattr(check, "expect", "")
     try:
         re.compile(expect)
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         yield f"{key}.expect", f"not a regular expression: {error}"

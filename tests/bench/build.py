@@ -1,7 +1,7 @@
 """How long a user waits: `./invoke build` unchanged, with a forced smoke test, and after a change of the source.
 
-Each figure is the whole command (bootstrap included), the median of the runs. `--cold` measures the first build too, with
-an empty cache.
+Each figure is the whole command (bootstrap included), the median of the runs. `--cold` measures the first build too,
+with an empty cache.
 """
 
 import argparse
@@ -57,7 +57,10 @@ def main() -> None:
         show("unchanged, smoke test forced", forced)
         source = next((root / "images" / wanted.app / "src").glob("*.c"), None)
         if source is not None:
-            show("application's source changed", [touched(root, environment, wanted.app, source) for _ in range(wanted.runs)])
+            show(
+                "application's source changed",
+                [touched(root, environment, wanted.app, source) for _ in range(wanted.runs)],
+            )
 
 
 def touched(root: Path, environment: Mapping[str, str], app: str, source: Path) -> tuple[float, float]:

@@ -1,21 +1,24 @@
 """The images of this repository build, boot, pass, and answer real clients."""
 
+import functools
 import os
 import signal
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
 import requests
-from prometheus_client.openmetrics.parser import text_string_to_metric_families
+from prometheus_client.openmetrics import parser
 
 from tests.conftest import Checkout, make_checkout, wait_for
 
+openmetrics: Callable[[str], Any] = parser.text_string_to_metric_families
 pytestmark = [pytest.mark.vm, pytest.mark.slow]
 
 
@@ -115,7 +118,7 @@ def test_myservice_keeps_what_it_is_given(built: Checkout) -> None:
         assert requests.delete(machine.url(8080, "/items/one"), timeout=5).ok
         assert requests.get(machine.url(8080, "/items/one"), timeout=5).status_code == 404
         metrics = requests.get(machine.url(9100, "/metrics"), timeout=5)
-        families = {family.name for family in text_string_to_metric_families(metrics.text)}
+        families = {family.name for family in openmetrics(metrics.text)}
         assert "kiln_application_up" in families
         assert requests.get(machine.url(9100, "/healthz"), timeout=5).json()["status"] == "healthy"
         assert machine.stop() == 0
@@ -126,13 +129,13 @@ def test_redis_data_outlives_the_machine(built: Checkout) -> None:
     for expected, value in ((None, "first"), (b"first", "second")):
         with running(built, "redis", 6379) as machine:
             client = redis.Redis(port=machine.ports[6379], socket_timeout=5)
-            wait_for(lambda c=client: _pings(c), 30, "redis")  # type: ignore[misc]
+            wait_for(functools.partial(_pings, client), 30, "redis")
             assert client.get("kiln") == expected
             client.set("kiln", value)
             assert machine.stop(signal.SIGTERM) == 0
 
 
-def _pings(client: "redis.Redis[bytes]") -> bool:
+def _pings(client: "redis.Redis") -> bool:
     try:
         return bool(client.ping())
     except redis.RedisError:

@@ -47,4 +47,3 @@ def kconfig(kernel_source: KernelSource) -> Tree:
     tree = Tree(resolve.kconfig_environment(kernel_source))
     tree.set_all_off()
     return tree
-

@@ -24,9 +24,7 @@ def written(folder: Path, text: str) -> Path:
 def test_a_rule_carries_the_file_it_stands_in(tmp_path: Path) -> None:
     rules = recipes.load_rules(written(tmp_path, OPTION + 'needs = ["syscall:futex"]\n'))
     assert rules == (
-        Rule(
-            "FUTEX", "y", "locks", "init/Kconfig:1677", "recipes/options/process/threads.toml", ("syscall:futex",)
-        ),
+        Rule("FUTEX", "y", "locks", "init/Kconfig:1677", "recipes/options/process/threads.toml", ("syscall:futex",)),
     )
 
 

@@ -173,4 +173,3 @@ def test_every_system_call_with_a_gate_has_a_rule(rules: tuple[Rule, ...], kerne
 # Conditional for other architectures only: built with CONFIG_MMU, which x86 always has, or with fs/ itself.
 MEMORY = ("mprotect", "mremap", "msync", "mincore", "mlock", "munlock", "mlockall", "munlockall", "remap_file_pages")
 ALWAYS_BUILT = {f"syscall:{name}" for name in (*MEMORY, "mlock2", "mseal", "execveat", "copy_file_range")}
-
