@@ -94,7 +94,7 @@ def run(root: Path, app: str, publish: Sequence[str], accelerator: str, memory_m
     from builder.boot import run as foreground  # noqa: PLC0415
 
     place = Place(root)
-    image, platform = _built(place, app)
+    image, platform = built(place, app)
     if memory_mib:
         image = msgspec.structs.replace(image, memory_mib=memory_mib)
     disk = Path(disk_file or data_root() / "disks" / f"{app}.img").absolute() if image.disk_mib else None
@@ -123,7 +123,7 @@ def smoke(root: Path, app: str, accelerator: str, *, as_json: bool, least: bool)
     from builder.boot import smoke as smoke_test  # noqa: PLC0415
 
     place = Place(root)
-    image, platform = _built(place, app)
+    image, platform = built(place, app)
     definition = definition_file.load(place.images, app)
     chosen = accelerators.choose(platform, accelerator)
     scratch = cache_root() / "smoke" / f"{app}-asked"
@@ -144,8 +144,8 @@ def smoke(root: Path, app: str, accelerator: str, *, as_json: bool, least: bool)
         raise _failure(app, verdict, scratch)
 
 
-def _built(place: Place, app: str) -> tuple[Image, Platform]:
-    """The image in `dist/` as a value to boot, and its platform."""
+def built(place: Place, app: str) -> tuple[Image, Platform]:
+    """The image in `dist/` as a value to boot, and its platform. Raises DefinitionError when it is not built."""
     definition_file.load(place.images, app)  # names what is near when there is no such image
     known = results.load(place, app, Report)
     folder = place.dist / app

@@ -15,11 +15,14 @@ Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}\Z")]
 GuestPath = Annotated[str, Meta(pattern=r"^/[^\x00\n]*\Z")]
 User = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,31}\Z")]  # ends up in passwd(5)
 
+# a package's name (Debian policy 5.6.1), optionally with a version (5.6.12); never an option of apt-get
+Pinned = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9+.-]+(=[A-Za-z0-9.+:~-]+)?\Z")]
+
 
 class DebianSource(Value, frozen=True, tag="debian", tag_field="kind"):
     """Unmodified files of Debian packages. `packages` are names, each optionally with a version (`name=version`)."""
 
-    packages: Annotated[tuple[str, ...], Meta(min_length=1)]
+    packages: Annotated[tuple[Pinned, ...], Meta(min_length=1)]
 
 
 class BuildSource(Value, frozen=True, tag="build", tag_field="kind"):
@@ -31,7 +34,7 @@ class BuildSource(Value, frozen=True, tag="build", tag_field="kind"):
 
     directory: str = "src"
     toolchain: Literal["gnu", "musl"] = "gnu"
-    packages: tuple[str, ...] = ()
+    packages: tuple[Pinned, ...] = ()
 
 
 class Run(Value, frozen=True):

@@ -1,41 +1,83 @@
-"""The agent's configuration, baked in as `/etc/kiln/agent.conf` (pure). Read by `recipes/agents/kiln/`.
+"""The agent's configuration, baked in as `/etc/kiln/agent.conf` (pure). Read by `recipes/agents/kiln/conf.c`.
 
 One directive per line, `key value`; in values `\\n` and `\\\\` stand for a line feed and a backslash.
 """
 
 import signal
+from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from builder.definition import Definition
+from builder.errors import DefinitionError
+
+# What the agent has room for (conf.h), by directive: the key to shorten, how many.
+LIMITS = {
+    "argument": ("run.command", 255),
+    "environment": ("run.environment", 255),
+    "mount": ("files.tmpfs", 32),
+    "port": ("network.ports", 32),
+}
+SIZE_LIMIT = 32768
 
 
-def render(definition: Definition, users: Mapping[str, int], disk_node: str) -> str:
-    """The configuration for one image; `users` maps names to ids, `disk_node` is the data disk's device node."""
-    return "".join(f"{key} {_escaped(value)}\n" for key, value in _directives(definition, users, disk_node))
+def render(
+    definition: Definition, users: Mapping[str, int], disk_node: str, groups: Mapping[str, int] | None = None
+) -> str:
+    """The configuration for one image; `users` maps names to user ids, `groups` to their groups' (default: the same
+    numbers), `disk_node` is the data disk's device node. Raises DefinitionError for what the agent has no room for."""
+    directives = tuple(_directives(definition, users, groups or users, disk_node))
+    text = "".join(f"{key} {_escaped(value)}\n" for key, value in directives)
+    for key, count in Counter(key for key, _ in directives).items():
+        where, limit = LIMITS.get(key, ("", count))
+        if count > limit:
+            raise _wrong(definition, f"{where}: {count} of them, the agent has room for {limit}")
+    if len(text.encode()) > SIZE_LIMIT:
+        raise _wrong(definition, f"run: {len(text.encode())} bytes of configuration, the agent reads {SIZE_LIMIT}")
+    if "\0" in text:
+        raise _wrong(definition, "run: a NUL character, which no argument can hold")
+    return text
+
+
+def _wrong(definition: Definition, what: str) -> DefinitionError:
+    return DefinitionError(f"images/{definition.name}/image.toml: {what}")
 
 
 def _escaped(value: str) -> str:
     return value.replace("\\", "\\\\").replace("\n", "\\n")
 
 
-def _directives(definition: Definition, users: Mapping[str, int], disk_node: str) -> Iterator[tuple[str, str]]:
-    run, number = definition.run, str(users[definition.run.user])
+def _directives(
+    definition: Definition, users: Mapping[str, int], groups: Mapping[str, int], disk_node: str
+) -> Iterator[tuple[str, str]]:
+    run = definition.run
     yield "hostname", definition.name
     yield from (("argument", argument) for argument in run.command)
     yield from (("environment", f"{name}={value}") for name, value in sorted(run.environment.items()))
-    yield from (("directory", run.directory), ("uid", number), ("gid", number), ("restart", run.restart))
+    yield from (("directory", run.directory), ("uid", str(users[run.user])), ("gid", str(groups[run.user])))
+    yield "restart", run.restart
     yield "stop-signal", str(signal.Signals[f"SIG{run.stop_signal}"].value)
-    yield "stop-timeout-ms", str(round(run.stop_timeout_s * 1000))
+    yield "stop-timeout-ms", str(max(1, round(run.stop_timeout_s * 1000)))
     yield "open-files", str(run.open_files)
-    yield "mount", "proc proc /proc nosuid,nodev,noexec"
-    for tmpfs in definition.files.tmpfs:
-        owner = users[tmpfs.user]
-        data = f"size={tmpfs.size_mib}m,mode={tmpfs.mode},uid={owner},gid={owner}"
-        yield "mount", f"tmpfs tmpfs {tmpfs.path} nosuid,nodev,{data}"
-    if definition.disk:
-        owner = users[definition.disk.user]
-        yield "mount", f"ext4 {disk_node} {definition.disk.mount} nosuid,nodev,noatime"
-        yield "own", f"{definition.disk.mount} {owner} {owner}"
+    yield from _mounts(definition, users, groups, disk_node)
     yield "network", "yes" if definition.network.ports else "no"
     yield from (("port", str(port)) for port in definition.network.ports)
     yield "agent-port", str(definition.agent.port if definition.network.ports else 0)
+
+
+def _mounts(
+    definition: Definition, users: Mapping[str, int], groups: Mapping[str, int], disk_node: str
+) -> Iterator[tuple[str, str]]:
+    yield "mount", "proc proc /proc nosuid,nodev,noexec"
+    for tmpfs in definition.files.tmpfs:
+        owner = f"uid={users[tmpfs.user]},gid={groups[tmpfs.user]}"
+        data = f"size={tmpfs.size_mib}m,mode={tmpfs.mode},{owner}"
+        yield "mount", f"tmpfs tmpfs {_target(definition, tmpfs.path)} nosuid,nodev,{data}"
+    if disk := definition.disk:
+        yield "mount", f"ext4 {disk_node} {_target(definition, disk.mount)} nosuid,nodev,noatime"
+        yield "own", f"{disk.mount} {users[disk.user]} {groups[disk.user]}"
+
+
+def _target(definition: Definition, path: str) -> str:
+    if " " in path:
+        raise _wrong(definition, f"files.tmpfs / disk.mount: {path!r} has a blank in it")
+    return path

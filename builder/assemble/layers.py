@@ -1,7 +1,8 @@
 """The layers of a root file system: what of all that is available really goes in.
 
 `etc` (device nodes, users, resolver), `agent` (PID 1 and its configuration), `app` (the program, its closure, declared
-files, the overlay). Generated contents go to the store; everything else is choosing entries.
+files, the overlay). Generated contents go to the store; everything else is choosing entries. Each layer has the
+directories above its entries; where two layers have the same directory they agree about it.
 """
 
 import posixpath
@@ -10,12 +11,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from msgspec.structs import replace
 
 from builder.assemble import agent_conf, users
+from builder.assemble.users import Users
 from builder.definition import Definition
-from builder.edges.content import keep
+from builder.edges.content import keep, read
 from builder.edges.store import Store
 from builder.errors import DefinitionError
 from builder.model import ClosureFile, File, Tree
-from builder.paths import expand, follow, normalise
+from builder.paths import expand, find, follow, normalise
 
 # Documentation/admin-guide/devices.txt; the disk's major is the first that register_blkdev() gives (block/genhd.c).
 NODES = {
@@ -47,33 +49,45 @@ def layers(
     store: Store,
 ) -> Layers:
     """All layers in the order they are unpacked. Raises DefinitionError for a declared file that nothing brings."""
-    known = users.ids(definition)
+    known = users.of(definition, _text(overlay, users.PASSWD))
+    folders = [path for path, entry in overlay.items() if entry.kind == "directory"]
     app = app_layer(definition, available, overlay, closure, known)
-    etc = {path: entry for path, entry in etc_layer(definition, known, store).items() if _may_add(app, entry)}
-    return (("etc", etc), ("agent", agent_layer(definition, agent, known, store)), ("app", app))
+    etc = {path: entry for path, entry in etc_layer(definition, known, store).items() if path not in app}
+    parts = (("etc", etc), ("agent", agent_layer(definition, agent, known, store)), ("app", app))
+    declared = {path: entry for _, tree in parts for path, entry in tree.items()}
+    own = [found[0] for path in folders if (found := follow({**available, **app}, path))]
+    whole = tuple(
+        (name, _with_directories(tree, own if name == "app" else (), {**available, **declared})) for name, tree in parts
+    )
+    _check_directory(definition, {path: entry for _, tree in whole for path, entry in tree.items()})
+    return whole
 
 
 def app_layer(
-    definition: Definition, available: Tree, overlay: Tree, closure: Sequence[ClosureFile], known: Mapping[str, int]
+    definition: Definition, available: Tree, overlay: Tree, closure: Sequence[ClosureFile], known: Users
 ) -> Tree:
     """The program, its closure with the links that lead there, declared files and directories, and the overlay."""
-    everything = {**available, **overlay}
+    own = {path: entry for path, entry in overlay.items() if entry.kind != "directory"}
+    everything = {**available, **own}  # a folder of files/ says nothing about owner and mode, and hides no link
     chosen = {path: entry for wanted in closure for path, entry in _with_links(everything, wanted.path)}
     for pattern in (*definition.files.include, *definition.files.plugins):
         for found in _matching(everything, pattern):
             chosen.update(_with_links(everything, found))
-    for directory in definition.files.directories:
-        path, owner = normalise(directory.path), known[directory.user]
-        chosen[path] = File(path, "directory", int(directory.mode, 8), owner, owner, origin="image.toml")
-    return _with_parents({**chosen, **overlay}, everything)
+    for wanted in definition.files.directories:
+        uid, gid = known.uids[wanted.user], known.gids[wanted.user]
+        entry = File(normalise(wanted.path), "directory", int(wanted.mode, 8), uid, gid, origin="image.toml")
+        chosen.update(_in_place(everything, entry))
+    for entry in own.values():
+        chosen.update(_in_place(everything, entry))
+    return chosen
 
 
-def etc_layer(definition: Definition, known: Mapping[str, int], store: Store) -> Tree:
+def etc_layer(definition: Definition, known: Users, store: Store) -> Tree:
     """Device nodes, users, name service, and the directories that file systems are mounted on."""
     entries = [File(f"/dev/{name}", "character-device", PRIVATE.get(name, 0o666), device=NODES[name]) for name in NODES]
     if definition.disk:
         entries.append(File(DISK_NODE, "block-device", 0o600, device=DISK_DEVICE))
-    texts = {"passwd": users.passwd(known), "group": users.group(known), "nsswitch.conf": NSSWITCH}
+    texts = {"passwd": users.passwd(known.uids), "group": users.group(known.gids), "nsswitch.conf": NSSWITCH}
     if definition.network.ports:
         texts |= {"hosts": f"127.0.0.1 localhost\n127.0.1.1 {definition.name}\n", "resolv.conf": RESOLVER}
     entries += [keep(store, f"/etc/{name}", text.encode()) for name, text in texts.items()]
@@ -81,18 +95,19 @@ def etc_layer(definition: Definition, known: Mapping[str, int], store: Store) ->
     mounts = ["/proc", "/run", *(tmpfs.path for tmpfs in definition.files.tmpfs if normalise(tmpfs.path) != SCRATCH)]
     mounts += [definition.disk.mount] if definition.disk else []
     entries += [File(normalise(path), "directory", 0o755) for path in mounts]
-    return _with_parents({entry.path: _of_kiln(entry) for entry in entries}, {})
+    return {entry.path: replace(entry, origin="kiln") for entry in entries}
 
 
-def agent_layer(definition: Definition, agent: Tree, known: Mapping[str, int], store: Store) -> Tree:
+def agent_layer(definition: Definition, agent: Tree, known: Users, store: Store) -> Tree:
     """The agent's files and its configuration, which only root may read."""
-    text = agent_conf.render(definition, known, DISK_NODE)
+    text = agent_conf.render(definition, known.uids, DISK_NODE, known.gids)
     conf = keep(store, "/etc/kiln/agent.conf", text.encode(), mode=0o600)
-    return _with_parents({**agent, conf.path: conf}, {})
+    return {**agent, conf.path: conf}
 
 
-def _of_kiln(entry: File) -> File:
-    return replace(entry, origin="kiln")
+def _text(tree: Tree, path: str) -> str:
+    entry = find(tree, path)
+    return b"".join(read(entry)).decode(errors="replace") if entry else ""
 
 
 def _matching(tree: Tree, pattern: str) -> tuple[str, ...]:
@@ -101,6 +116,10 @@ def _matching(tree: Tree, pattern: str) -> tuple[str, ...]:
         raise DefinitionError(
             f"files: {pattern} matches nothing in the packages or files/", "name the package that brings it in [source]"
         )
+    for path in found:
+        if tree[path].kind == "directory" and any(other.startswith(f"{path}/") for other in tree):
+            hint = f"for all that is in it write {path}/**; an empty one is declared in [[files.directories]]"
+            raise DefinitionError(f"files: {path} is a directory", hint)
     return found
 
 
@@ -114,24 +133,42 @@ def _with_links(tree: Tree, path: str) -> Iterator[tuple[str, File]]:
             yield step, tree[step]
 
 
-def _with_parents(chosen: Mapping[str, File], origin: Tree) -> Tree:
-    """The entries with all directories above them: as the packages have them, else owned by root and 0755."""
-    whole = dict(chosen)
-    for path in list(chosen):
-        for parent in _parents(path):
-            known = origin.get(parent)
-            if parent not in whole:
-                whole[parent] = known if known and known.kind == "directory" else File(parent, "directory", 0o755)
+def _in_place(tree: Tree, entry: File) -> Iterator[tuple[str, File]]:
+    """The entry where the links above its path lead, and those links: the kernel writes a file through a link only
+    when what that points to is there already, and otherwise not at all."""
+    folder, name = posixpath.split(entry.path)
+    found = follow(tree, folder)
+    if found is None:
+        raise DefinitionError(f"{entry.path}: the symbolic links that lead there go in circles")
+    yield from ((link, tree[link]) for link in found[1])
+    path = posixpath.join(found[0], name)
+    yield path, entry if path == entry.path else replace(entry, path=path)
+
+
+def _with_directories(tree: Tree, folders: Iterable[str], known: Tree) -> Tree:
+    """The entries with these folders and all that are above them: as declared or packed, else root's and 0755."""
+    whole = dict(tree)
+    above = (parent for path in (*folders, *tree) for parent in _parents(path))
+    for path in (*folders, *above):
+        if path not in whole and path != "/":
+            entry = known.get(path)
+            usual = File(path, "directory", 0o755, origin="kiln")
+            whole[path] = entry if entry and entry.kind == "directory" else usual
     return whole
 
 
 def _parents(path: str) -> Iterable[str]:
     parent = posixpath.dirname(path)
-    while parent != "/":
+    while parent not in ("", "/"):
         yield parent
         parent = posixpath.dirname(parent)
 
 
-def _may_add(app: Tree, entry: File) -> bool:
-    """What the application's layer brings wins; directories may be in both."""
-    return entry.path not in app or (entry.kind == "directory" and app[entry.path].kind == "directory")
+def _check_directory(definition: Definition, whole: Mapping[str, File]) -> None:
+    found = follow(whole, definition.run.directory)
+    entry = whole.get(found[0]) if found else None
+    if normalise(definition.run.directory) != "/" and (entry is None or entry.kind != "directory"):
+        hint = "declare it in [[files.directories]], as a [[files.tmpfs]] or as the [disk]"
+        raise DefinitionError(
+            f"images/{definition.name}/image.toml: run.directory: {definition.run.directory} is not in the image", hint
+        )

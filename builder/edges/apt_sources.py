@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 POCKETS = ("", "-updates", "-security")
+OFF = ("no", "false", "without", "off", "disable", "0")  # apt's words for it (StringToBool in apt-pkg/contrib/strutl.cc)
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ def parse_deb822(text: str) -> tuple[Source, ...]:
         lines = [line for line in stanza.splitlines() if not line.startswith("#")]
         joined = re.sub(r"\n[ \t]+", " ", "\n".join(lines))
         fields = {key.strip().lower(): value for key, _, value in (line.partition(":") for line in joined.splitlines())}
-        if "deb" not in fields.get("types", "").split() or fields.get("enabled", "yes").strip().lower() == "no":
+        if "deb" not in fields.get("types", "").split() or fields.get("enabled", "yes").strip().lower() in OFF:
             continue
         components = tuple(fields.get("components", "").split())
         found += [

@@ -58,8 +58,8 @@ def _wrong(file: str, said: str) -> DefinitionError:
     """msgspec's words as a key path (`smoke.check[0].path`) and what is wrong with it."""
     what, _, place = said.partition(" - at `")
     key = place.rstrip("`").removeprefix("$").removeprefix(".").replace("[...]", "[]")
-    if match := re.match(r"Object contains unknown field `(.*)`", what):
-        wrong = match[1]
+    if match := re.match(r"Object contains unknown field `(.*)`", what, re.DOTALL):
+        wrong = match[1] if match[1].isprintable() else repr(match[1])
         near = difflib.get_close_matches(wrong, _known_keys(), 1)
         hint = f"did you mean {near[0]}?" if near else "docs/reference/image-toml.md has every key"
         return DefinitionError(f"{file}: {f'{key}.' if key else ''}{wrong}: unknown key", hint)

@@ -31,12 +31,15 @@ def read_lock(path: Path) -> Lock | None:
         raise DefinitionError(f"{path.parent.name}/{path.name}: has merge conflict markers", MEND)
     try:
         return msgspec.json.decode(data, type=Lock)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise DefinitionError(f"{path.parent.name}/{path.name}: {error}", MEND) from error
 
 
 def write_lock(path: Path, lock: Lock) -> None:
     """Write the lock whole or not at all."""
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    scratch.write_bytes(msgspec.json.format(msgspec.json.encode(lock), indent=1) + b"\n")
-    scratch.replace(path)
+    try:
+        scratch.write_bytes(msgspec.json.format(msgspec.json.encode(lock), indent=1) + b"\n")
+        scratch.replace(path)
+    finally:
+        scratch.unlink(missing_ok=True)  # there only when the disk is full or we were interrupted
