@@ -76,9 +76,8 @@ def _plan(app: str, ledger: Ledger, as_json: bool) -> None:
 
 
 def _failure(app: str, verdict: Verdict, folder: Path) -> SmokeError:
-    failed = [check for check in verdict.checks if not check.passed]
-    first = failed[0] if failed else None
-    what = f"{first.name}: {first.detail}" if first else "; ".join(verdict.surprises) or "no check failed"
+    failed = [f"{check.name}: {check.detail}"[:400] for check in verdict.checks if not check.passed]
+    what = "; ".join(failed)
     log = folder / "serial.log"
     tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:]) if log.exists() else ""
     return SmokeError(

@@ -9,7 +9,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from invoke.collection import Collection
 
+import tasks
 from builder.inputs import definition_file
 
 ROOT = Path(__file__).parent.parent
@@ -111,3 +113,31 @@ def test_paths_named_in_the_documents_are_there() -> None:
         if not (ROOT / name).exists()
     ]
     assert missing == []
+
+
+def commands_named(file: Path) -> Iterator[tuple[str, list[str]]]:
+    """Task and options of every `./invoke …` in a document."""
+    for words in re.findall(r"\./invoke ([^`\n#…|()]+)", file.read_text()):
+        task, *arguments = words.split()
+        if not task.startswith("-"):
+            yield task.rstrip(".,;:"), [word.partition("=")[0] for word in arguments if word.startswith("--")]
+
+
+def test_commands_named_in_the_documents_are_there() -> None:
+    contexts = {context.name: set(context.flags) for context in Collection.from_module(tasks).to_contexts()}
+    wrong = [
+        f"{file.relative_to(ROOT)}: ./invoke {task} {' '.join(options)}"
+        for file in own_files()
+        if file.suffix == ".md"
+        for task, options in commands_named(file)
+        if task not in contexts or not contexts[task].issuperset(options)
+    ]
+    assert wrong == []
+
+
+def test_the_readme_names_the_command_that_ci_runs() -> None:
+    run = (ROOT / ".ci/run").read_text()
+    readme = {(task, *options) for task, options in commands_named(ROOT / "README.md")}
+    assert ("test",) in readme
+    assert "./invoke check" in run
+    assert "./invoke test 2>&1" in run

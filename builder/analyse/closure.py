@@ -33,7 +33,8 @@ def resolve(tree: Tree, programs: Sequence[str], plugins: Sequence[str] = ()) ->
     found = _walk(tree, programs, plugins)
     if found.lacking:
         name, (needed_by, note) = next(iter(found.lacking.items()))
-        more = f" (and {len(found.lacking) - 1} more)" if len(found.lacking) > 1 else ""
+        others = [other for other in found.lacking if other != name]
+        more = f" (missing too: {', '.join(others)})" if others else ""
         raise AnalysisError(
             f"{name}: shared library not found, needed by {needed_by}{note}{more}",
             "add the package that contains it to source.packages, or put the file under the image's files/ folder",

@@ -164,7 +164,7 @@ def _header(data: bytes, name: str) -> tuple[int, ...]:
         raise AnalysisError(f"{name}: empty file", DAMAGED)
     if data[:4] != b"\x7fELF":
         raise AnalysisError(f"{name}: not an ELF file", "name an x86-64 program, not a script, archive or document")
-    if len(data) < 64:
+    if len(data) < (52 if data[4:5] == b"\x01" else 64):
         raise AnalysisError(f"{name}: truncated: the ELF header needs 64 bytes, the file has {len(data)}", DAMAGED)
     machine = struct.unpack_from("<H" if data[5] == 1 else ">H", data, 18)[0]
     if data[4] != 2 or data[5] != 1 or machine != EM_X86_64:

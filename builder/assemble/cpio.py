@@ -46,8 +46,8 @@ def archive(tree: Tree, read: Read) -> Iterator[bytes]:
 
 
 def _check(path: str, entry: File) -> None:
-    if len(path.encode()) > PATH_LIMIT:  # with `/` in the place of the final NUL
-        raise DefinitionError(f"{path[:60]}…: a path of {len(path.encode())} bytes, the kernel reads {PATH_LIMIT - 1}")
+    if (length := len(path.removeprefix("/").encode())) >= PATH_LIMIT:
+        raise DefinitionError(f"{path[:60]}…: a path of {length} bytes, the kernel reads {PATH_LIMIT - 1}")
     if any(len(part.encode()) > NAME_LIMIT for part in path.split("/")):
         raise DefinitionError(f"{path[:60]}…: a name in it has more than {NAME_LIMIT} bytes")
     if path == f"/{TRAILER}" or "\0" in path:

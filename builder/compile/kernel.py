@@ -17,7 +17,6 @@ TABLE = "kiln-syscalls.tbl"  # in the object tree; Kbuild keeps the path in its 
 CODE = tuple(f"compile/{name}.py" for name in ("compiled", "kernel", "table", "toolchain", "trees"))
 BUILD_LIMIT_S = 7200.0
 TOOL_LIMIT_S = 60.0
-NO_SPACE = "No space left on device"
 COMPILED = ("  CC ", "  AS ", "  HOSTCC ")  # how Kbuild's short log starts the line of a compiled file
 
 
@@ -150,7 +149,7 @@ def _settings(config: str) -> frozenset[str]:
 
 def _failure(log: Path) -> CompileError | StorageError:
     text = log.read_bytes()
-    if NO_SPACE.encode() in text:
+    if process.NO_SPACE in text:
         hint = "free some space, or point KILN_CACHE to another disk"
         return StorageError("the disk is full: the kernel could not be built", hint, log=str(log))
     marks = (b"rror:", b"*** ", b"undefined reference", b"No such file")

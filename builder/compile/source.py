@@ -6,7 +6,7 @@ from pathlib import Path
 
 from builder.edges import process
 from builder.edges.store import Store, digest_file
-from builder.errors import CompileError, FetchError, HostError, StorageError
+from builder.errors import CompileError, FetchError, HostError
 from builder.model import KernelSource, Package, digest
 
 STAGE = "source"
@@ -31,7 +31,6 @@ LEFT_OUT = (
     "drivers/gpu/drm/xe/*.[ch]",
     "sound/*.[ch]",
 )
-NO_SPACE = b"No space left on device"
 
 
 def prepare(package: Package, deb: Path | Callable[[], Path], patches: Path, store: Store) -> KernelSource:
@@ -40,7 +39,7 @@ def prepare(package: Package, deb: Path | Callable[[], Path], patches: Path, sto
     `deb` is the package's file, or what fetches it: called only when it is needed. `patches` holds a folder per series
     (`6.12`) whose `*.patch` files are applied in the order of their names. The tree is shared by all builds and must
     not be written to. Raises CompileError when a patch does not apply as it is, FetchError when the package does not
-    hold a source, StorageError when the disk is full, HostError when the store lies where make cannot work.
+    hold a source when the disk is full, HostError when the store lies where make cannot work.
     """
     if {" ", ":"} & set(str(store.root)):
         raise HostError(
@@ -97,8 +96,6 @@ def _fill(folder: Path, package: Package, deb: Path, patches: Sequence[Path]) ->
 
 def _run(argv: Sequence[str], failure: str) -> None:
     done = process.run(argv, timeout_s=UNPACK_LIMIT_S)
-    if NO_SPACE in done.stderr:
-        raise StorageError(failure + ": the disk is full", "free some space, or point KILN_CACHE to another disk")
     if done.exit_code:
         raise FetchError(failure, "remove it from the cache: it is fetched anew", tail=process.tail(done.stderr))
 

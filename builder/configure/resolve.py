@@ -11,12 +11,11 @@ from builder.configure import fragment
 from builder.configure.kconfig import Tree
 from builder.edges import code, process
 from builder.edges.store import Store, cache_root
-from builder.errors import ConfigurationError, StorageError
+from builder.errors import ConfigurationError
 from builder.model import KernelConfig, KernelSource, Option, digest
 
 STAGE = "kconfig"
 CONF_LIMIT_S = 300.0
-NO_SPACE = b"No space left on device"
 # Kconfig probes these tools and writes what it finds into `.config`. Kiln's kernels use none of them, so they are
 # named as absent: the configuration must not depend on what else is installed. The kernel's build needs the same.
 UNUSED_TOOLS = {"RUSTC": "no-rustc", "BINDGEN": "no-bindgen", "PAHOLE": "no-pahole"}
@@ -88,8 +87,6 @@ def _conf(asked: Path, config: Path, source: KernelSource) -> None:
     log = scratch / "kiln.log"
     done = process.run(argv, timeout_s=CONF_LIMIT_S, env=environment, log=log)
     if done.exit_code:
-        if NO_SPACE in log.read_bytes():
-            raise StorageError("the disk is full", "free some space, or point KILN_CACHE to another disk", log=str(log))
         raise ConfigurationError(
             f"the kernel's conf failed with exit code {done.exit_code}",
             "run ./invoke doctor to see whether the host tools are in place",

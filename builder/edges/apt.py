@@ -7,6 +7,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from filelock import FileLock
+
 from builder.edges import apt_sources
 from builder.edges.process import Finished, run, tail
 from builder.edges.store import Store, cache_root, digest_bytes, digest_file
@@ -26,15 +28,21 @@ class Archive:
         self.suite = suite
 
     @functools.cached_property
-    def _options(self) -> tuple[str, ...]:
-        """apt's options: everything in a folder of our own, named by the sources so that they never mix."""
+    def _folder(self) -> Path:
+        """Everything of apt's in a folder of our own, named by the sources so that they never mix."""
         sources = self._sources()
         folder = cache_root() / "apt" / digest_bytes(sources.encode())[:16]
         for part in ("state/lists/partial", "cache/archives/partial"):
             (folder / part).mkdir(parents=True, exist_ok=True)
         (folder / "status").touch()
-        if not (folder / "sources.list").exists():
-            (folder / "sources.list").write_text(sources)
+        scratch = folder / f"sources.list.{os.getpid()}"
+        scratch.write_text(sources)
+        scratch.replace(folder / "sources.list")
+        return folder
+
+    @functools.cached_property
+    def _options(self) -> tuple[str, ...]:
+        folder = self._folder
         settings = {
             "Dir::State": folder / "state",
             "Dir::State::status": folder / "status",
@@ -42,9 +50,9 @@ class Archive:
             "Dir::Cache::pkgcache": "pkgcache.bin",
             "Dir::Cache::srcpkgcache": "srcpkgcache.bin",
             "Dir::Etc::SourceList": folder / "sources.list",
-            "Dir::Etc::SourceParts": "-",
-            "Dir::Etc::Preferences": "-",
-            "Dir::Etc::PreferencesParts": "-",
+            "Dir::Etc::SourceParts": "/dev/null",
+            "Dir::Etc::Preferences": "/dev/null",
+            "Dir::Etc::PreferencesParts": "/dev/null",
             "APT::Architecture": "amd64",
             "APT::Architectures": "amd64",
             "APT::Install-Recommends": "false",
@@ -72,14 +80,22 @@ class Archive:
 
     def refresh(self, *, older_than_s: float = 0.0) -> None:
         """Fetch the package index unless it is younger. Raises FetchError without a network or a good signature."""
-        stamp = cache_root() / "apt" / f"{self.suite}.stamp"
-        if stamp.exists() and time.time() - stamp.stat().st_mtime < older_than_s:
-            return
-        strict = ("-o", "APT::Update::Error-Mode=any")
-        done = run(["apt-get", *self._options, *strict, "-qq", "update"], timeout_s=UPDATE_LIMIT_S, env=_environment())
-        if done.exit_code:
-            raise FetchError("the package index could not be fetched", NO_NETWORK, tail=tail(done.stderr))
-        stamp.touch()
+        with FileLock(self._folder / "update.lock", timeout=UPDATE_LIMIT_S):  # apt itself would not wait for another
+            stamp = self._folder / "updated"
+            if stamp.exists() and time.time() - stamp.stat().st_mtime < older_than_s:
+                return
+            argv = ["apt-get", *self._options, "-o", "APT::Update::Error-Mode=any", "-qq", "update"]
+            done = run(argv, timeout_s=UPDATE_LIMIT_S, env=_environment())
+            if done.exit_code:
+                raise FetchError("the package index could not be fetched", NO_NETWORK, tail=tail(done.stderr))
+            stamp.touch()
+
+    def _refresh_for(self, pin: str) -> None:
+        """Fetch the package index; an error names the package it was asked for."""
+        try:
+            self.refresh()
+        except FetchError as error:
+            raise FetchError(f"{pin} could not be fetched: {error.message}", error.hint, tail=error.tail) from error
 
     def candidates(self, wanted: Sequence[str]) -> tuple[Package, ...]:
         """What `apt-get install` of these (`name` or `name=version`) would bring on an empty machine, dependencies
@@ -106,7 +122,8 @@ class Archive:
             return DefinitionError(
                 f"{match[2]}={match[1]}: no such version in Debian {self.suite}", f"there are: {known}"
             )
-        return FetchError(f"{' '.join(wanted)}: cannot be resolved", "read apt's words above", tail=tail(done.stderr))
+        words = tail(done.stdout + done.stderr)
+        return FetchError(f"{' '.join(wanted)}: cannot be resolved", "read apt's words above", tail=words)
 
     def _near(self, name: str) -> list[str]:
         import difflib  # noqa: PLC0415
@@ -142,7 +159,7 @@ class Archive:
         argv = ["apt-get", *self._options, "-qq", "download", pin]
         done = run(argv, cwd=folder, timeout_s=DOWNLOAD_LIMIT_S, env=_environment())
         if done.exit_code and _is_unknown(done):  # the index may be older than the lock, or not there yet
-            self.refresh()
+            self._refresh_for(pin)
             done = run(argv, cwd=folder, timeout_s=DOWNLOAD_LIMIT_S, env=_environment())
         fetched = next(folder.glob("*.deb"), None)
         if done.exit_code or fetched is None:

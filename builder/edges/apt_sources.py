@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 POCKETS = ("", "-updates", "-security")
-OFF = ("no", "false", "without", "off", "disable", "0")  # apt's words for it (StringToBool in apt-pkg/contrib/strutl.cc)
+OFF = ("no", "false", "without", "off", "disable", "0")  # apt-pkg/contrib/strutl.cc, StringToBool()
 
 
 @dataclass(frozen=True)

@@ -12,17 +12,19 @@ import msgspec
 from builder.edges.code import code_digest
 from builder.edges.process import run, tail
 from builder.edges.store import Store, digest_bytes
-from builder.errors import FetchError
+from builder.errors import DefinitionError, FetchError
 from builder.model import File, Package, Tree, digest
+from builder.paths import normalise
 
 UNPACK_LIMIT_S = 120.0
 LIST = "tree.json"
+NOT_DEBIAN = "this package was not made by Debian's tools"
 SIZE_LIMIT_BYTES = 2 << 30  # of one package's contents: no library or server comes near
 
 
 def unpacked(package: Package, deb: Path, store: Store) -> Tree:
     """The files of a package as a tree whose contents lie in the store; unpacked once per digest."""
-    key = digest([package.sha256, code_digest("edges/archive.py", "model.py")])
+    key = digest([package.sha256, code_digest("edges/archive.py", "model.py", "paths.py")])
     folder = store.make("unpacked", key, lambda scratch: _unpack(package, deb, scratch), verify=False)
     return load(folder)
 
@@ -52,12 +54,13 @@ def _unpack(package: Package, deb: Path, folder: Path) -> None:
 def members(archive: bytes, origin: str, folder: Path) -> Tree:
     """Write the regular files of a tar archive below `folder`, named by digest, and return its entries.
 
-    Raises FetchError for names that are absolute after `./`, climb out with `..`, or for hard links to nothing;
-    devices and FIFOs are refused; owners become root and set-user-id bits are dropped.
+    Raises FetchError for a broken archive, for names that are absolute, climb out with `..` or are no UTF-8 text (which
+    Debian policy 10.10 asks for), for hard links to nothing, devices and FIFOs. Owners become root and set-user-id
+    bits are dropped.
     """
     tree: dict[str, File] = {}
     try:
-        with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        with tarfile.open(fileobj=io.BytesIO(archive), mode="r:") as tar:
             for entry in _entries(tar, origin, folder, tree):
                 tree[entry.path] = entry
     except (tarfile.TarError, ValueError) as error:
@@ -77,6 +80,8 @@ def _entries(tar: tarfile.TarFile, origin: str, folder: Path, seen: Mapping[str,
         if member.isdir():
             yield File(path, "directory", mode, origin=origin)
         elif member.issym():
+            if not _is_text(member.linkname):
+                raise FetchError(f"{origin}: hostile link in the archive: {path} to {member.linkname!r}", NOT_DEBIAN)
             yield File(path, "symlink", 0o777, target=member.linkname, origin=origin)
         elif member.islnk():
             linked = seen.get(_safe(member.linkname, origin))
@@ -105,11 +110,14 @@ def _regular(tar: tarfile.TarFile, member: tarfile.TarInfo, entry: File, folder:
 def _safe(name: str, origin: str) -> str:
     """A member's path in the guest; an error where it would leave the tree."""
     relative = name.removeprefix("./")
-    if name.startswith("/") or ".." in relative.split("/") or "\0" in name or "\n" in name:
-        raise FetchError(
-            f"{origin}: hostile name in the archive: {name!r}", "this package was not made by Debian's tools"
-        )
-    return posixpath.normpath("/" + relative).replace("//", "/")
+    if name.startswith("/") or ".." in relative.split("/") or "\n" in name or not _is_text(name):
+        raise FetchError(f"{origin}: hostile name in the archive: {name!r}", NOT_DEBIAN)
+    return normalise(relative)
+
+
+def _is_text(name: str) -> bool:
+    """Whether a name is UTF-8 (Python keeps other bytes as lone surrogates) without NUL."""
+    return "\0" not in name and not any("\ud800" <= character <= "\udfff" for character in name)
 
 
 def folder_tree(folder: Path, origin: str) -> Tree:
@@ -117,6 +125,8 @@ def folder_tree(folder: Path, origin: str) -> Tree:
     found: dict[str, File] = {}
     for path in sorted(folder.rglob("*")) if folder.is_dir() else ():
         where = "/" + str(path.relative_to(folder))
+        if not _is_text(where):
+            raise DefinitionError(f"{folder}: a name is not UTF-8: {where!r}", "rename the file")
         if path.is_symlink():
             found[where] = File(where, "symlink", 0o777, target=str(path.readlink()), origin=origin)
         elif path.is_dir():
@@ -131,21 +141,31 @@ def folder_tree(folder: Path, origin: str) -> Tree:
 
 
 def lay_out(trees: tuple[Tree, ...], target: Path) -> None:
-    """Write trees as real files below `target` ; absolute links stay inside `target`."""
-    for tree in trees:
-        for path, entry in sorted(tree.items()):
-            place = target / path.lstrip("/")
-            if entry.kind == "directory":
-                place.mkdir(parents=True, exist_ok=True)
-                continue
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.unlink(missing_ok=True)
-            if entry.kind == "symlink":
-                place.symlink_to(_relative(path, entry.target))
-            else:
-                shutil.copyfile(entry.host, place)
-                place.chmod(entry.mode)
+    """Write trees as real files below `target`, a new folder; every link stays inside it, as below a machine's root.
+
+    Raises FetchError when one file stands in the way of another.
+    """
+    root = target.resolve()
+    for path, entry in ((path, entry) for tree in trees for path, entry in sorted(tree.items())):
+        try:
+            _place(root, root / path.lstrip("/"), entry)
+        except (FileExistsError, IsADirectoryError, NotADirectoryError) as error:
+            raise FetchError(f"{path} of {entry.origin}: another file stands in its way") from error
 
 
-def _relative(path: str, target: str) -> str:
-    return posixpath.relpath(target, posixpath.dirname(path)) if target.startswith("/") else target
+def _place(root: Path, place: Path, entry: File) -> None:
+    if entry.kind == "directory":
+        place.mkdir(parents=True, exist_ok=True)
+        return
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.unlink(missing_ok=True)
+    if entry.kind == "symlink":
+        place.symlink_to(_relative("/" + str(place.parent.resolve().relative_to(root)), entry.target))
+    else:
+        shutil.copyfile(entry.host, place)
+        place.chmod(entry.mode)
+
+
+def _relative(parent: str, target: str) -> str:
+    """A link's text as seen from the folder it really lies in, with no `..` beyond those that lead up to the root."""
+    return posixpath.relpath(normalise(posixpath.join(parent, target)), normalise(parent))

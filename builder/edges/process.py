@@ -8,7 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from builder.errors import BuilderError, HostError
+from builder.errors import BuilderError, HostError, StorageError
+
+NO_SPACE = b"No space left on device"  # strerror(ENOSPC): how every tool says it
 
 
 @dataclass(frozen=True)
@@ -33,8 +35,8 @@ def run(
     """Run a command to its end and return what it printed; a non-zero exit code is the caller's to judge.
 
     With `log`, both output streams go to that file instead. The command has its own process group, killed when the
-    time limit passes or an exception (Ctrl-C) arrives. Raises HostError if the program is missing and BuilderError
-    when the limit passes.
+    time limit passes or an exception (Ctrl-C) arrives. Raises HostError if the program is missing, BuilderError
+    when the limit passes, StorageError when it failed for want of space.
     """
     output = log.open("wb") if log else None
     try:
@@ -60,7 +62,13 @@ def run(
     except BaseException:
         _kill_group(process)
         raise
+    if process.returncode and NO_SPACE in (stdout or b"") + (stderr or b"") + _end_of(log):
+        raise StorageError(f"{argv[0]}: the disk is full", "make room, or move Kiln's cache with KILN_CACHE=/path")
     return Finished(tuple(argv), process.returncode, stdout or b"", stderr or b"")
+
+
+def _end_of(log: Path | None) -> bytes:
+    return log.read_bytes()[-65536:] if log and log.exists() else b""
 
 
 def _kill_group(process: "subprocess.Popen[bytes]") -> None:
