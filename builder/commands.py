@@ -10,6 +10,7 @@ import msgspec
 
 from builder import results
 from builder.boot import accelerator as accelerators
+from builder.boot.command import own_ports
 from builder.cli import emit
 from builder.configure import recipes
 from builder.console import Console
@@ -102,18 +103,25 @@ def run(root: Path, app: str, publish: Sequence[str], accelerator: str, memory_m
 
 
 def published(wanted: Sequence[str], image: Image) -> Mapping[int, int]:
-    """Guest port → host port. Without a wish each guest port is published as itself, low ones from 8000 up."""
+    """Guest port → host port. Without a wish each guest port is published as itself, low ones from 8000 up.
+
+    Raises DefinitionError for a wish that is not two port numbers, and for a port that is given twice.
+    """
     if not wanted:
-        served = (*image.ports, *((image.agent_port,) if image.agent_port else ()))
-        return {port: port if port >= 1024 else 8000 + port for port in served}
+        return own_ports(image)
     pairs: dict[int, int] = {}
     for wish in wanted:
         host, _, guest = wish.partition(":")
-        try:
-            pairs[int(guest)] = int(host)
-        except ValueError as error:
-            raise DefinitionError(f"--publish {wish}: not HOST:GUEST", "for example --publish 8080:80") from error
+        if not (_is_port(host) and _is_port(guest)):
+            raise DefinitionError(f"--publish {wish}: not HOST:GUEST", "for example --publish 8080:80")
+        if int(guest) in pairs or int(host) in pairs.values():
+            raise DefinitionError(f"--publish {wish}: a port of it is published already")
+        pairs[int(guest)] = int(host)
     return pairs
+
+
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 5 and 1 <= int(text) <= 65535
 
 
 def smoke(root: Path, app: str, accelerator: str, *, as_json: bool, least: bool) -> None:

@@ -34,20 +34,36 @@ def command(
     argv += ["-append", " ".join(_parameters(image, platform, accelerator))]
     argv += _serial(serial)
     if qmp:
-        argv += ["-qmp", f"unix:{qmp},server=on,wait=off"]
+        argv += ["-qmp", f"unix:{_file(qmp)},server=on,wait=off"]
     if image.ports:
         forwards = "".join(f",hostfwd=tcp:127.0.0.1:{host}-:{guest}" for guest, host in sorted(ports.items()))
         argv += ["-netdev", f"user,id=n0{forwards}", "-device", platform.network_device.format(netdev="n0")]
     if disk:
-        argv += ["-drive", f"id=d0,if=none,format=raw,file={disk}", "-device", platform.block_device.format(drive="d0")]
+        argv += ["-drive", f"id=d0,if=none,format=raw,file={_file(disk)}"]
+        argv += ["-device", platform.block_device.format(drive="d0")]
     return tuple(argv)
+
+
+def _file(path: str) -> str:
+    """A path inside an option's value: its commas are doubled."""
+    return path.replace(",", ",,")
+
+
+def own_ports(image: Image) -> Mapping[int, int]:
+    """Guest port → host port for everything an image serves: itself, a privileged one from 8000 up; all different."""
+    served = (*image.ports, *((image.agent_port,) if image.agent_port else ()))
+    found = {guest: guest for guest in served if guest >= 1024}
+    for guest in served:
+        if guest < 1024:
+            found[guest] = next(host for host in range(8000 + guest, 65536) if host not in found.values())
+    return {guest: found[guest] for guest in served}
 
 
 def _serial(serial: str) -> list[str]:
     """`stdio`, or the path prefix of a log (`<prefix>.log`) and of a socket to write to (`<prefix>.sock`)."""
     if serial == "stdio":
         return ["-serial", "stdio"]
-    device = f"socket,id=s0,path={serial}.sock,server=on,wait=off,logfile={serial}.log"
+    device = f"socket,id=s0,path={_file(serial)}.sock,server=on,wait=off,logfile={_file(serial)}.log"
     return ["-chardev", device, "-serial", "chardev:s0"]
 
 
@@ -58,8 +74,7 @@ def _parameters(image: Image, platform: Platform, accelerator: Accelerator) -> t
 
 def script(image: Image, platform: Platform) -> str:
     """`run.sh`: boots the image in its folder by hand, the serial console on the terminal (`stop` and Enter end it)."""
-    served = (*image.ports, *((image.agent_port,) if image.agent_port else ()))
-    ports = {guest: guest if guest >= 1024 else 8000 + guest for guest in served}
+    ports = own_ports(image)
     lines = [
         "#!/bin/sh",
         f"# Boots {image.name} by hand; the console is this terminal. Type stop and Enter to end it.",
@@ -91,7 +106,7 @@ def _by_hand(image: Image, platform: Platform, accelerator: str, ports: Mapping[
             quoted = f'"{word}"'
         elif word.startswith("user,id=n0"):
             for guest, host in ports.items():
-                word = word.replace(f":{host}-:{guest}", f":${{HOST_{guest}:-{host}}}-:{guest}")  # noqa: PLW2901
+                word = word.replace(f":{host}-:", f":${{HOST_{guest}:-{host}}}-:")  # noqa: PLW2901
             quoted = f'"{word}"'
         words.append(quoted)
     return " ".join(words)

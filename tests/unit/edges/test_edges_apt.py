@@ -9,7 +9,7 @@ from builder.edges.apt import Archive
 from builder.edges.store import Store, digest_file
 from builder.errors import DefinitionError, FetchError, HostError
 from builder.model import Package
-from tests.unit.inputs.archives import LocalArchive
+from tests.unit.inputs.archives import LocalArchive, unreachable
 
 
 @pytest.fixture
@@ -167,16 +167,9 @@ class TestFetching:
         packages = archive.candidates(["tool"])
         monkeypatch.setenv("KILN_CACHE", str(tmp_path / "cold"))
         monkeypatch.setenv("KILN_APT_SOURCES", str(unreachable(tmp_path)))
-        with pytest.raises(FetchError, match="tool=1:0.5") as caught:
+        with pytest.raises(FetchError, match=r"tool=1:0\.5") as caught:
             Archive("bookworm").fetch(packages, Store(tmp_path / "store"))
         assert "network" in caught.value.hint
-
-
-def unreachable(folder: Path) -> Path:
-    """The sources.list of an archive where nothing listens."""
-    sources = folder / "unreachable.list"
-    sources.write_text("deb [trusted=yes] http://127.0.0.1:9/debian bookworm main\n")
-    return sources
 
 
 def test_a_machine_without_a_debian_archive_is_told_what_to_set(

@@ -16,6 +16,13 @@ Description: made for a test
 """
 
 
+def unreachable(folder: Path) -> Path:
+    """The sources.list of an archive where nothing listens."""
+    sources = folder / "unreachable.list"
+    sources.write_text("deb [trusted=yes] http://127.0.0.1:9/debian bookworm main\n")
+    return sources
+
+
 class LocalArchive:
     """Packages in a folder that apt takes as an archive (`sources` is its sources.list)."""
 
