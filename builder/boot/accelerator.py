@@ -36,6 +36,8 @@ def choose(platform: Platform, forced: str = "") -> Accelerator:
         raise DefinitionError(f"accelerator {wanted!r}: platform {platform.name} has {known}")
     if wanted == "tcg":
         return Accelerator("tcg", "chosen")
+    if "kvm" not in platform.accelerators:
+        return Accelerator("tcg", f"platform {platform.name} has no other")
     if not KVM.exists():
         if wanted == "kvm":
             raise HostError("/dev/kvm: not there", "use tcg, or a machine with virtualisation")
@@ -56,7 +58,7 @@ def _kvm(platform: Platform) -> tuple[Remembered, str]:
         known = msgspec.json.decode(memory.read_bytes(), type=Remembered)
         if known.machine == machine:
             return known, "remembered"
-    except (OSError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         pass
     works, seen = prove(platform, "kvm")
     found = Remembered(machine, works, seen)

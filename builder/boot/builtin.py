@@ -53,10 +53,15 @@ def agent_pages(session: Session) -> tuple[tuple[CheckResult, ...], Mapping[str,
 
 def parse_metrics(text: str) -> dict[str, float]:
     """Sample → value of an OpenMetrics text. Raises ValueError for a line that is no sample."""
-    return {
-        name: float(value)
-        for name, _, value in (line.rpartition(" ") for line in text.splitlines() if line and not line.startswith("#"))
-    }
+    found = {}
+    for line in text.split("\n"):
+        name, _, value = line.rpartition(" ")
+        if not line or line.startswith("#"):
+            continue
+        if not name.strip():
+            raise ValueError(f"not a sample: {line[:100]!r}")
+        found[name] = float(value)
+    return found
 
 
 def _metrics(text: str) -> tuple[dict[str, float], str]:
@@ -92,7 +97,7 @@ def refused(sessions: Sequence[Session], names: Mapping[int, str]) -> tuple[str,
     """System calls the kernel refused, `name (number) by program`."""
     found = []
     for event in (event for session in sessions for event in session.named("refused")):
-        number = int(event.facts.get("nr", -1))
+        number = serial.number(event, "nr", -1)
         found.append(f"{names.get(number, 'unknown')} ({number}) by {event.facts.get('comm', '?')}")
     return tuple(dict.fromkeys(found))
 

@@ -95,6 +95,6 @@ class Printer:
             print(event.facts.get("line", ""), file=stream, flush=True)
             return
         if event.name == "halt":
-            self.code = int(event.facts.get("code", 1))
+            self.code = serial.number(event, "code", 1)
         facts = " ".join(f"{key}={value}" for key, value in event.facts.items())
         self._console.note(f"  {event.mono_s:9.3f} {event.name} {facts}")

@@ -1,6 +1,7 @@
 """The serial log: the agent's events, and what the kernel says in between (pure)."""
 
 import json
+import math
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -8,14 +9,18 @@ from typing import Any
 from builder.model import Value
 
 LINE_LIMIT = 64 * 1024
-# what a healthy machine never prints (kernel/panic.c, lib/bug.c, mm/oom_kill.c, arch/x86/mm/fault.c)
+EVENT = '{"event":'
+# what a healthy machine never prints (kernel/panic.c, lib/bug.c, lib/ubsan.c, mm/oom_kill.c, arch/x86/mm/fault.c,
+# kernel/rcu/tree_stall.h, kernel/hung_task.c)
 ALARMS = re.compile(
-    r"Kernel panic|BUG:|Oops:|WARNING:|Out of memory|Call Trace|general protection|segfault at|soft lockup"
+    r"Kernel panic|BUG:|UBSAN:|Oops:|WARNING:|Out of memory|Call Trace|general protection|segfault at|soft lockup"
+    r"|detected stall|INFO: task .* blocked"
 )
+DECODER = json.JSONDecoder()
 
 
 class Event(Value, frozen=True):
-    """One event of the agent; `facts` are its other keys."""
+    """One event of the agent; `facts` are its other keys: text, numbers, truth values or None, as the guest wrote."""
 
     name: str
     mono_s: float
@@ -24,14 +29,34 @@ class Event(Value, frozen=True):
 
 def event_of(line: str) -> Event | None:
     """The event on a line of the log, or None where the kernel or nobody in particular speaks."""
-    start = line.find('{"event":')
+    return _split(line)[0]
+
+
+def number(event: Event, key: str, default: int) -> int:
+    """A whole number among an event's facts, or `default` where the guest wrote anything else."""
+    value = event.facts.get(key)
+    return value if isinstance(value, int) and not isinstance(value, bool) else default
+
+
+def _split(line: str) -> tuple[Event | None, str]:
+    """The event on a line, and what else stands there: the kernel does not wait for the agent's line to end."""
+    start = line.find(EVENT)
     if start < 0 or len(line) > LINE_LIMIT:
-        return None
+        return None, line
     try:
-        found = json.loads(line[start:])
-        return Event(str(found.pop("event")), float(found.pop("mono")), found)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return None
+        found, end = DECODER.raw_decode(line, start)
+        facts = {_plain(key): _plain(value) for key, value in found.items()}
+        event = Event(str(facts.pop("event")), float(facts.pop("mono")), facts)
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
+        return None, line
+    return (event, line[:start] + line[end:]) if math.isfinite(event.mono_s) else (None, line)
+
+
+def _plain(value: Any) -> Any:
+    """A fact that can be shown and saved: JSON may hold halves of surrogate pairs, which are no text."""
+    if isinstance(value, str):
+        return value.encode(errors="replace").decode()
+    return value if value is None or isinstance(value, int | float) else json.dumps(value)
 
 
 def lines_of(data: bytes) -> tuple[str, ...]:
@@ -45,17 +70,18 @@ def events(lines: Sequence[str]) -> tuple[Event, ...]:
     return tuple(event for event in map(event_of, lines) if event is not None)
 
 
+def _kernels_words(line: str) -> str:
+    """What the kernel says on a line, raw or passed on by the agent; nothing of what the application says."""
+    event, rest = _split(line)
+    return f"{event.facts.get('line', '')} {rest}" if event is not None and event.name == "kernel" else rest
+
+
 def alarms(lines: Sequence[str]) -> tuple[str, ...]:
     """What the kernel said that a healthy machine never says, raw or passed on by the agent."""
-    found = []
-    for line in lines:
-        event = event_of(line)
-        said = line if event is None else str(event.facts.get("line", "")) if event.name == "kernel" else ""
-        if ALARMS.search(said):
-            found.append(said.strip()[:300])
-    return tuple(dict.fromkeys(found))
+    words = (_kernels_words(line) for line in lines)
+    return tuple(dict.fromkeys(said.strip()[:300] for said in words if ALARMS.search(said)))
 
 
 def panicked(lines: Sequence[str]) -> bool:
     """Whether the kernel gave up."""
-    return any("Kernel panic" in line for line in lines)
+    return any("Kernel panic" in line and "Kernel panic" in _kernels_words(line) for line in lines)

@@ -94,7 +94,7 @@ class Session:
     def halt_code(self) -> int | None:
         """The machine's exit code once the agent has said its last word."""
         halts = self.named("halt")
-        return int(halts[-1].facts.get("code", 1)) if halts else None
+        return serial.number(halts[-1], "code", 1) if halts else None
 
     def output(self) -> tuple[str, ...]:
         """The lines the application printed."""

@@ -1,24 +1,30 @@
-"""Debian's archive through apt-get, unprivileged: private state, checked signatures, the host's apt unchanged."""
+"""Debian's archive through apt, unprivileged: private state, checked signatures, the host's apt unchanged."""
 
+import difflib
 import functools
-import os
 import re
+import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
-from builder.edges import apt_sources
-from builder.edges.process import Finished, run, tail
-from builder.edges.store import Store, cache_root, digest_bytes, digest_file
-from builder.errors import DefinitionError, FetchError, HostError
+from builder.edges.apt_state import HOW_TO, State
+from builder.edges.process import Finished, tail
+from builder.edges.scratch import scratch_folder
+from builder.edges.store import Store, WouldMake, digest_file
+from builder.errors import DefinitionError, FetchError
 from builder.model import Package
 
-KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
-QUICK_LIMIT_S, UPDATE_LIMIT_S, DOWNLOAD_LIMIT_S = 60.0, 180.0, 900.0
+UPDATE_LIMIT_S, DOWNLOAD_LIMIT_S = 300.0, 1800.0
 FRESH_S = 3600.0  # an index younger than this is not asked for again when versions are chosen
-NO_NETWORK = "is there a network? the archive is that of this machine's apt configuration"
+NO_NETWORK = f"is there a network? the archive is that of this machine's apt configuration ({HOW_TO})"
+GONE = f"that version is no longer in the archive: remove image.lock, or choose an older archive ({HOW_TO})"
+UNSIGNED = ("is not signed", "NO_PUBKEY", "GPG error", "invalid signature", "signatures were invalid", "EXPKEYSIG")
+UNKNOWN = re.compile(r"Unable to locate package (\S+)|Can't find a source to download")
+NO_VERSION = re.compile(r"Version '([^']+)' for '([^']+)' was not found")
+VIRTUAL = re.compile(r"Package '([^']+)' has no installation candidate")
 
 
 class Archive:
@@ -26,160 +32,140 @@ class Archive:
 
     def __init__(self, suite: str) -> None:
         self.suite = suite
-
-    @functools.cached_property
-    def _folder(self) -> Path:
-        """Everything of apt's in a folder of our own, named by the sources so that they never mix."""
-        sources = self._sources()
-        folder = cache_root() / "apt" / digest_bytes(sources.encode())[:16]
-        for part in ("state/lists/partial", "cache/archives/partial"):
-            (folder / part).mkdir(parents=True, exist_ok=True)
-        (folder / "status").touch()
-        scratch = folder / f"sources.list.{os.getpid()}"
-        scratch.write_text(sources)
-        scratch.replace(folder / "sources.list")
-        return folder
-
-    @functools.cached_property
-    def _options(self) -> tuple[str, ...]:
-        folder = self._folder
-        settings = {
-            "Dir::State": folder / "state",
-            "Dir::State::status": folder / "status",
-            "Dir::Cache": folder / "cache",
-            "Dir::Cache::pkgcache": "pkgcache.bin",
-            "Dir::Cache::srcpkgcache": "srcpkgcache.bin",
-            "Dir::Etc::SourceList": folder / "sources.list",
-            "Dir::Etc::SourceParts": "/dev/null",
-            "Dir::Etc::Preferences": "/dev/null",
-            "Dir::Etc::PreferencesParts": "/dev/null",
-            "APT::Architecture": "amd64",
-            "APT::Architectures": "amd64",
-            "APT::Install-Recommends": "false",
-            "Acquire::Languages": "none",
-            "Acquire::Retries": "2",
-        }
-        if os.geteuid() == 0:
-            settings["APT::Sandbox::User"] = "root"  # apt's own user cannot write into our folders
-        return tuple(word for name, value in settings.items() for word in ("-o", f"{name}={value}"))
-
-    def _sources(self) -> str:
-        if chosen := os.environ.get("KILN_APT_SOURCES"):
-            return Path(chosen).read_text()
-        if not KEYRING.exists():
-            raise HostError(f"{KEYRING}: not there", "sudo apt-get install debian-archive-keyring")
-        if mirror := os.environ.get("KILN_DEBIAN_MIRROR"):
-            return apt_sources.render(apt_sources.of_mirror(mirror, self.suite), str(KEYRING))
-        found = apt_sources.choose(_host_sources(), self.suite, _os_release())
-        if not found:
-            raise HostError(
-                f"this machine's apt knows no Debian archive, so {self.suite} cannot be found",
-                "set KILN_DEBIAN_MIRROR to the URI of a Debian mirror (docs/how-to/choose-the-archive.md)",
-            )
-        return apt_sources.render(found, str(KEYRING))
+        self._state = State(suite)
 
     def refresh(self, *, older_than_s: float = 0.0) -> None:
         """Fetch the package index unless it is younger. Raises FetchError without a network or a good signature."""
-        with FileLock(self._folder / "update.lock", timeout=UPDATE_LIMIT_S):  # apt itself would not wait for another
-            stamp = self._folder / "updated"
-            if stamp.exists() and time.time() - stamp.stat().st_mtime < older_than_s:
-                return
-            argv = ["apt-get", *self._options, "-o", "APT::Update::Error-Mode=any", "-qq", "update"]
-            done = run(argv, timeout_s=UPDATE_LIMIT_S, env=_environment())
-            if done.exit_code:
-                raise FetchError("the package index could not be fetched", NO_NETWORK, tail=tail(done.stderr))
-            stamp.touch()
-
-    def _refresh_for(self, pin: str) -> None:
-        """Fetch the package index; an error names the package it was asked for."""
+        asked = time.time()
+        stamp = self._state.folder / "stamp"
+        if _modified(stamp) > asked - older_than_s:
+            return
         try:
-            self.refresh()
-        except FetchError as error:
-            raise FetchError(f"{pin} could not be fetched: {error.message}", error.hint, tail=error.tail) from error
+            with FileLock(self._state.folder / "lock", timeout=UPDATE_LIMIT_S):
+                if _modified(stamp) < asked:  # not fetched by another process while we waited
+                    self._update()
+                    stamp.touch()
+        except Timeout as error:
+            raise FetchError("another Kiln has been fetching the package index for minutes", "try again") from error
+
+    def _update(self) -> None:
+        strict = ("-o", "APT::Update::Error-Mode=any")
+        done = self._state.run("apt-get", *strict, "-qq", "update", limit_s=UPDATE_LIMIT_S)
+        if done.exit_code:
+            raise _failure("the package index could not be fetched", done)
 
     def candidates(self, wanted: Sequence[str]) -> tuple[Package, ...]:
         """What `apt-get install` of these (`name` or `name=version`) would bring on an empty machine, dependencies
-        included. Raises DefinitionError for a name or version that is not in the archive."""
+        included, in the archive's newest versions. Without a network the last index fetched is good enough.
+
+        Raises DefinitionError for a name or version that is not in the archive, FetchError without any index.
+        """
+        self._refresh_if_possible()
         done = self._simulate(wanted)
+        if done.exit_code and _is_unknown(done):  # it may be younger than the index
+            self._refresh_if_possible(older_than_s=FRESH_S / 60)
+            done = self._simulate(wanted)
         if done.exit_code:
-            raise self._unknown(done, wanted)
+            raise self._unsolvable(done, wanted)
         pairs = re.findall(r"^Inst (\S+) (?:\[[^]]*\] )?\((\S+)", done.stdout.decode(), re.MULTILINE)
+        names = {name for name, _ in pairs}
+        for name in (pin.partition("=")[0] for pin in wanted):
+            if name not in names:
+                raise DefinitionError(f"{name}: not the name of a package in Debian {self.suite}", self._instead(done))
         return self.describe([f"{name}={version}" for name, version in pairs])
 
-    def _simulate(self, wanted: Sequence[str]) -> Finished:
-        return run(["apt-get", *self._options, "-s", "install", *wanted], timeout_s=QUICK_LIMIT_S, env=_environment())
+    def _refresh_if_possible(self, *, older_than_s: float = FRESH_S) -> None:
+        try:
+            self.refresh(older_than_s=older_than_s)
+        except FetchError as error:
+            if any(word in error.tail for word in UNSIGNED) or not (self._state.folder / "stamp").exists():
+                raise
 
-    def _unknown(self, done: Finished, wanted: Sequence[str]) -> DefinitionError | FetchError:
+    def _simulate(self, wanted: Sequence[str]) -> Finished:
+        return self._state.run("apt-get", "-s", "install", "--", *wanted)
+
+    def _unsolvable(self, done: Finished, wanted: Sequence[str]) -> DefinitionError | FetchError:
         said = done.stderr.decode(errors="replace")
-        if match := re.search(r"Unable to locate package (\S+)", said):
-            name = match[1]
+        if match := UNKNOWN.search(said):
+            name = match[1] or wanted[0]
             near = self._near(name)
-            return DefinitionError(
-                f"{name}: no such package in Debian {self.suite}", f"did you mean {', '.join(near)}?" if near else ""
-            )
-        if match := re.search(r"Version '([^']+)' for '([^']+)' was not found", said):
+            hint = f"did you mean {', '.join(near)}?" if near else "apt-cache search finds packages by words"
+            return DefinitionError(f"{name}: no such package in Debian {self.suite}", hint)
+        if match := NO_VERSION.search(said):
             known = ", ".join(self._versions(match[2]))
             return DefinitionError(
                 f"{match[2]}={match[1]}: no such version in Debian {self.suite}", f"there are: {known}"
             )
+        if match := VIRTUAL.search(said):
+            message = f"{match[1]}: not a package that can be installed from Debian {self.suite}"
+            return DefinitionError(message, self._instead(done))
         words = tail(done.stdout + done.stderr)
         return FetchError(f"{' '.join(wanted)}: cannot be resolved", "read apt's words above", tail=words)
 
-    def _near(self, name: str) -> list[str]:
-        import difflib  # noqa: PLC0415
+    @staticmethod
+    def _instead(done: Finished) -> str:
+        """What apt proposes for a virtual package."""
+        said = done.stdout.decode(errors="replace")
+        named = re.findall(r"selecting '([^']+)' instead", said) + re.findall(r"^  ([a-z0-9][\w.+-]+) \S", said, re.M)
+        return f"name one of those that provide it: {', '.join(named[:6])}" if named else "name a real package"
 
-        done = run(["apt-cache", *self._options, "pkgnames"], timeout_s=QUICK_LIMIT_S, env=_environment())
+    def _near(self, name: str) -> list[str]:
+        done = self._state.run("apt-cache", "pkgnames")
         return difflib.get_close_matches(name, done.stdout.decode().split(), 3, 0.75)
 
     def _versions(self, name: str) -> list[str]:
-        done = run(["apt-cache", *self._options, "madison", name], timeout_s=QUICK_LIMIT_S, env=_environment())
+        done = self._state.run("apt-cache", "madison", "--", name)
         return [line.split("|")[1].strip() for line in done.stdout.decode().splitlines() if "|" in line]
 
     def describe(self, pinned: Sequence[str]) -> tuple[Package, ...]:
         """Packages by `name=version`, in this order, as the signed index describes them."""
-        done = run(["apt-cache", *self._options, "show", *pinned], timeout_s=QUICK_LIMIT_S, env=_environment())
-        found = {f"{package.name}={package.version}": package for package in _parse_show(done.stdout.decode())}
-        return tuple(found[pin] for pin in pinned if pin in found)
+        done = self._state.run("apt-cache", "show", "--", *pinned)
+        found = {f"{package.name}={package.version}": package for package in parse_show(done.stdout.decode())}
+        if absent := [pin for pin in pinned if pin not in found]:
+            raise FetchError(f"{', '.join(absent)}: not in the package index", "try again", tail=tail(done.stderr))
+        return tuple(found[pin] for pin in pinned)
 
     def fetch(self, packages: Sequence[Package], store: Store) -> tuple[Path, ...]:
         """The `.deb` files of packages, each with the digest it is locked to; from the store where it was fetched."""
-        there = {package: store.find("deb", package.sha256) for package in packages}
-        if absent := [package for package, folder in there.items() if folder is None]:
-            for package in absent:
-                store.make("deb", package.sha256, functools.partial(self._download, package))
-        return tuple(self.deb(package, store) for package in packages)
+        if absent := [package for package in packages if store.find("deb", package.sha256) is None]:
+            if store.dry:
+                raise WouldMake("deb", absent[0].sha256)
+            with scratch_folder("fetch") as folder:
+                fetched = self._download(absent, folder)
+                for package in absent:
+                    store.make("deb", package.sha256, functools.partial(_move, fetched[package], f"{package.name}.deb"))
+        return tuple(store.root / "deb" / package.sha256 / f"{package.name}.deb" for package in packages)
 
-    @staticmethod
-    def deb(package: Package, store: Store) -> Path:
-        """Where a fetched package lies in the store."""
-        return store.root / "deb" / package.sha256 / f"{package.name}.deb"
+    def _download(self, packages: Sequence[Package], folder: Path) -> Mapping[Package, Path]:
+        """Every package as a file in `folder` with the right digest."""
+        pins = [f"{package.name}={package.version}" for package in packages]
+        what = f"{', '.join(pins[:3])}{f' and {len(pins) - 3} more' if len(pins) > 3 else ''} could not be fetched"
+        if not (self._state.folder / "stamp").exists():
+            self._index_for(what)
+        done = self._ask_for(pins, folder)
+        if done.exit_code and _is_unknown(done):  # the index may be older than the lock
+            self._index_for(what)
+            done = self._ask_for(pins, folder)
+        if done.exit_code:
+            raise _failure(what, done)
+        files = {digest_file(path): path for path in folder.glob("*.deb")}
+        for package, pin in zip(packages, pins, strict=True):
+            if package.sha256 not in files:
+                raise _mismatch(package, pin, files)
+        return {package: files[package.sha256] for package in packages}
 
-    def _download(self, package: Package, folder: Path) -> None:
-        pin = f"{package.name}={package.version}"
-        argv = ["apt-get", *self._options, "-qq", "download", pin]
-        done = run(argv, cwd=folder, timeout_s=DOWNLOAD_LIMIT_S, env=_environment())
-        if done.exit_code and _is_unknown(done):  # the index may be older than the lock, or not there yet
-            self._refresh_for(pin)
-            done = run(argv, cwd=folder, timeout_s=DOWNLOAD_LIMIT_S, env=_environment())
-        fetched = next(folder.glob("*.deb"), None)
-        if done.exit_code or fetched is None:
-            gone = _is_unknown(done)
-            hint = "that version is no longer in the archive: update the lock" if gone else NO_NETWORK
-            raise FetchError(f"{pin} could not be fetched", hint, tail=tail(done.stderr, 5))
-        if (digest := digest_file(fetched)) != package.sha256:
-            raise FetchError(
-                f"{pin}: digest mismatch: locked to sha256 {package.sha256[:16]}…, the archive has {digest[:16]}…",
-                "if the lock was edited, restore it; otherwise do not trust this archive",
-            )
-        fetched.rename(folder / f"{package.name}.deb")
+    def _index_for(self, what: str) -> None:
+        try:
+            self.refresh()
+        except FetchError as error:
+            raise FetchError(f"{what}: {error.message}", error.hint, tail=error.tail) from error
 
-
-def _is_unknown(done: Finished) -> bool:
-    said = done.stderr.decode(errors="replace")
-    return "Unable to locate" in said or "was not found" in said or "find a source to download" in said
+    def _ask_for(self, pins: Sequence[str], folder: Path) -> Finished:
+        return self._state.run("apt-get", "-qq", "download", "--", *pins, limit_s=DOWNLOAD_LIMIT_S, cwd=folder)
 
 
-def _parse_show(text: str) -> list[Package]:
+def parse_show(text: str) -> tuple[Package, ...]:
+    """The packages that `apt-cache show` describes."""
     found = []
     for stanza in text.split("\n\n"):
         fields = dict(re.findall(r"^([A-Za-z0-9-]+): (.*)$", stanza, re.MULTILINE))
@@ -196,22 +182,41 @@ def _parse_show(text: str) -> list[Package]:
                     fields.get("Section", ""),
                 )
             )
-    return found
+    return tuple(found)
 
 
-def _host_sources() -> list[apt_sources.Source]:
-    """Every entry of the machine's own apt configuration."""
-    etc = Path("/etc/apt")
-    one_line = [etc / "sources.list", *sorted((etc / "sources.list.d").glob("*.list"))]
-    found = [s for path in one_line if path.exists() for s in apt_sources.parse_one_line(path.read_text())]
-    deb822 = sorted((etc / "sources.list.d").glob("*.sources"))
-    return found + [s for path in deb822 for s in apt_sources.parse_deb822(path.read_text())]
+def _modified(stamp: Path) -> float:
+    try:
+        return stamp.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
-def _os_release() -> dict[str, str]:
-    text = Path("/etc/os-release").read_text()
-    return {key: value.strip('"') for key, _, value in (line.partition("=") for line in text.splitlines())}
+def _move(source: Path, name: str, folder: Path) -> None:
+    shutil.move(source, folder / name)  # the store may lie on another disk
 
 
-def _environment() -> dict[str, str]:
-    return {**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
+def _is_unknown(done: Finished) -> bool:
+    said = done.stderr.decode(errors="replace")
+    return bool(UNKNOWN.search(said) or NO_VERSION.search(said))
+
+
+def _mismatch(package: Package, pin: str, files: Mapping[str, Path]) -> FetchError:
+    got = next((digest for digest, path in files.items() if path.name.startswith(f"{package.name}_")), "nothing")
+    return FetchError(
+        f"{pin}: digest mismatch: locked to sha256 {package.sha256[:16]}…, the archive has {got[:16]}…",
+        "if the lock was edited, restore it; otherwise do not trust this archive",
+    )
+
+
+def _failure(what: str, done: Finished) -> FetchError:
+    """The error that apt's words mean."""
+    said = done.stderr.decode(errors="replace")
+    hint = NO_NETWORK
+    if any(word in said for word in UNSIGNED):
+        hint = "its signature is not Debian's: check the archive's address"
+    elif match := NO_VERSION.search(said):
+        what, hint = f"{match[2]}={match[1]} could not be fetched", GONE
+    elif "Hash Sum mismatch" in said:
+        hint = "the archive sent something else than it announces: try again, or choose another mirror"
+    return FetchError(what, hint, tail=tail(done.stderr))

@@ -1,6 +1,7 @@
 """Unpacking Debian packages into the store, safely: nothing lands outside, no devices, no set-user-id bits."""
 
 import io
+import os
 import posixpath
 import shutil
 import tarfile
@@ -11,7 +12,7 @@ import msgspec
 
 from builder.edges.code import code_digest
 from builder.edges.process import run, tail
-from builder.edges.store import Store, digest_bytes
+from builder.edges.store import MANIFEST, Store, digest_bytes
 from builder.errors import DefinitionError, FetchError
 from builder.model import File, Package, Tree, digest
 from builder.paths import normalise
@@ -23,10 +24,28 @@ SIZE_LIMIT_BYTES = 2 << 30  # of one package's contents: no library or server co
 
 
 def unpacked(package: Package, deb: Path, store: Store) -> Tree:
-    """The files of a package as a tree whose contents lie in the store; unpacked once per digest."""
+    """The files of a package as a tree whose contents lie in the store; unpacked once per digest.
+
+    Raises FetchError for an archive that is broken or hostile.
+    """
     key = digest([package.sha256, code_digest("edges/archive.py", "model.py", "paths.py")])
-    folder = store.make("unpacked", key, lambda scratch: _unpack(package, deb, scratch), verify=False)
-    return load(folder)
+
+    def make() -> Path:
+        return store.make("unpacked", key, lambda scratch: _unpack(package, deb, scratch), verify=False)
+
+    tree = load(folder := make())
+    if is_whole(tree):
+        return tree
+    (folder / MANIFEST).unlink()  # contents were lost or cut short: without its manifest it is made anew
+    return load(make())
+
+
+def is_whole(tree: Tree) -> bool:
+    """Whether every regular file's content is where the tree says, in full length."""
+    try:
+        return all(os.stat(f.host).st_size == f.size_bytes for f in tree.values() if f.kind == "file")  # noqa: PTH116
+    except OSError:
+        return False
 
 
 def load(folder: Path) -> Tree:
@@ -103,7 +122,10 @@ def _regular(tar: tarfile.TarFile, member: tarfile.TarInfo, entry: File, folder:
     if len(data) != member.size:
         raise tarfile.ReadError(f"{entry.path} is truncated")
     name = digest_bytes(data)
-    (folder / name).write_bytes(data)
+    place = folder / name
+    if not place.exists():
+        place.write_bytes(data)
+        place.chmod(0o444)
     return msgspec.structs.replace(entry, sha256=name, size_bytes=len(data), host=name)
 
 
@@ -121,7 +143,10 @@ def _is_text(name: str) -> bool:
 
 
 def folder_tree(folder: Path, origin: str) -> Tree:
-    """A folder of the host as a tree (contents stay where they are); empty when the folder is not there."""
+    """A folder of the host as a tree (contents stay where they are); empty when the folder is not there.
+
+    Raises DefinitionError for what cannot be read, is neither file, folder nor link, or has a name that is no text.
+    """
     found: dict[str, File] = {}
     for path in sorted(folder.rglob("*")) if folder.is_dir() else ():
         where = "/" + str(path.relative_to(folder))
@@ -132,38 +157,57 @@ def folder_tree(folder: Path, origin: str) -> Tree:
         elif path.is_dir():
             found[where] = File(where, "directory", 0o755, origin=origin)
         elif path.is_file():
-            data = path.read_bytes()
-            mode = 0o755 if path.stat().st_mode & 0o111 else 0o644
-            found[where] = File(
-                where, "file", mode, sha256=digest_bytes(data), size_bytes=len(data), host=str(path), origin=origin
-            )
+            found[where] = _host_file(path, where, origin)
+        else:
+            raise DefinitionError(f"{path}: neither file, folder nor link", "an image cannot be made with it")
     return found
 
 
-def lay_out(trees: tuple[Tree, ...], target: Path) -> None:
+def _host_file(path: Path, where: str, origin: str) -> File:
+    try:
+        data = path.read_bytes()
+    except PermissionError as error:
+        raise DefinitionError(f"{path}: may not be read", f"chmod u+r {path}") from error
+    mode = 0o755 if path.stat().st_mode & 0o111 else 0o644
+    return File(where, "file", mode, sha256=digest_bytes(data), size_bytes=len(data), host=str(path), origin=origin)
+
+
+def lay_out(trees: tuple[Tree, ...], target: Path, *, shared: bool = False) -> None:
     """Write trees as real files below `target`, a new folder; every link stays inside it, as below a machine's root.
 
-    Raises FetchError when one file stands in the way of another.
+    `shared` contents are hard links into the store: for readers only. Raises FetchError when one file stands in the
+    way of another.
     """
     root = target.resolve()
     for path, entry in ((path, entry) for tree in trees for path, entry in sorted(tree.items())):
         try:
-            _place(root, root / path.lstrip("/"), entry)
+            _place(root, root / path.lstrip("/"), entry, shared)
         except (FileExistsError, IsADirectoryError, NotADirectoryError) as error:
             raise FetchError(f"{path} of {entry.origin}: another file stands in its way") from error
 
 
-def _place(root: Path, place: Path, entry: File) -> None:
+def _place(root: Path, place: Path, entry: File, shared: bool) -> None:
     if entry.kind == "directory":
         place.mkdir(parents=True, exist_ok=True)
         return
+    if entry.kind == "symlink" and place.is_dir() and not place.is_symlink():
+        return  # as dpkg: a link does not take the place of a directory
     place.parent.mkdir(parents=True, exist_ok=True)
     place.unlink(missing_ok=True)
     if entry.kind == "symlink":
         place.symlink_to(_relative("/" + str(place.parent.resolve().relative_to(root)), entry.target))
-    else:
+    elif not (shared and _is_linked(entry.host, place)):
         shutil.copyfile(entry.host, place)
         place.chmod(entry.mode)
+
+
+def _is_linked(source: str, place: Path) -> bool:
+    """Make a hard link; False where the file system has none, or no more of them."""
+    try:
+        place.hardlink_to(source)
+    except OSError:
+        return False
+    return True
 
 
 def _relative(parent: str, target: str) -> str:

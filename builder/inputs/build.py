@@ -12,12 +12,11 @@ from builder.edges.process import run, tail
 from builder.edges.scratch import copy_folder, scratch_folder
 from builder.edges.store import Store
 from builder.errors import CompileError, DefinitionError
+from builder.inputs import toolchain
 from builder.model import Tree, digest, digest_tree
 
 BUILD_LIMIT_S = 1800.0
-# what every program compiled against glibc needs, beside what the definition names
-BASE_PACKAGES = ("libc6-dev", "linux-libc-dev")
-FLAGS = "-O2 -pipe -fstack-protector-strong -Wdate-time"
+MACHINE_CODE = (b"\x7fELF", b"!<arch>\n")
 
 
 def source_tree(folder: Path, source: BuildSource, name: str) -> Tree:
@@ -36,63 +35,48 @@ def compiled(source: BuildSource, files: Tree, sysroot: tuple[Tree, ...], name: 
 
     Raises CompileError with the compiler's words, HostError when there is no compiler.
     """
-    compiler = "musl-gcc" if source.toolchain == "musl" else "gcc"
     parts = [digest_tree(tree) for tree in (files, *sysroot)]
-    key = digest(
-        [code_digest("inputs/build.py", "edges/archive.py"), compiler_version(compiler), source.toolchain, parts]
-    )
-    folder = store.make("build", key, lambda scratch: _fill(scratch, source, files, _sysroot(sysroot, store), name))
-    return archive.load(folder)
+    code = code_digest("inputs/build.py", "inputs/toolchain.py", "edges/archive.py")
+    key = digest([code, toolchain.identity(source.toolchain), parts])
+
+    def fill(folder: Path) -> None:
+        tools = toolchain.musl() if source.toolchain == "musl" else toolchain.gnu(sysroot, store)
+        _fill(folder, tools, files, f"images/{name}/{source.directory}", f"build:{name}")
+
+    return archive.load(store.make("build", key, fill))
 
 
-def compiler_version(compiler: str) -> str:
-    """The compiler's version line: another compiler makes other programs."""
-    real = "gcc" if compiler == "musl-gcc" else compiler  # musl-gcc runs gcc with other paths
-    return run([real, "-dumpfullversion"], timeout_s=20).stdout.decode().strip()
-
-
-def _sysroot(trees: tuple[Tree, ...], store: Store) -> Path | None:
-    if not trees:
-        return None
-    key = digest([code_digest("edges/archive.py"), [digest_tree(tree) for tree in trees]])
-    return store.make("sysroot", key, lambda scratch: archive.lay_out(trees, scratch), verify=False)
-
-
-def _fill(folder: Path, source: BuildSource, files: Tree, sysroot: Path | None, name: str) -> None:
-    with scratch_folder(f"build-{name}") as scratch:
+def _fill(folder: Path, tools: toolchain.Toolchain, files: Tree, where: str, origin: str) -> None:
+    with scratch_folder("build") as scratch:
         place, output = scratch / "src", scratch / "out"
         archive.lay_out((files,), place)
-        done = run(_command(place, output, source, sysroot), timeout_s=BUILD_LIMIT_S, cwd=place, env=_environment())
+        _age_machine_code(files, place)
+        argv = ["make", "-s", "install", *toolchain.variables(tools, place, output)]
+        done = run(argv, timeout_s=BUILD_LIMIT_S, cwd=place, env=toolchain.environment(tools))
         if done.exit_code:
-            raise CompileError(
-                f"images/{name}/{source.directory}: make install failed",
-                "the compiler's words are above",
-                tail=tail(done.stdout + done.stderr, 25),
-            )
-        made = archive.folder_tree(output, f"build:{name}")
-        if not made:
-            raise CompileError(
-                f"images/{name}/{source.directory}: make install put nothing into DESTDIR",
-                "write the Makefile's install target with $(DESTDIR) before every path",
-            )
+            words = (done.stdout + done.stderr).replace(f"{place}/".encode(), b"")
+            raise CompileError(f"{where}: make install failed", "the compiler's words are above", tail=tail(words, 25))
+        made = _made(output, where, origin)
         copy_folder(output, folder / "files")
     archive.save(folder, {p: replace(f, host=f"files{p}" if f.kind == "file" else "") for p, f in made.items()})
 
 
-def _command(place: Path, output: Path, source: BuildSource, sysroot: Path | None) -> list[str]:
-    compiler = "musl-gcc" if source.toolchain == "musl" else f"gcc --sysroot={sysroot}"
-    # paths of this machine must not end up in the program: two builds are bit-identical wherever they run
-    maps = " ".join(f"-ffile-prefix-map={folder}=." for folder in (place, sysroot) if folder)
-    link = "-static -Wl,--gc-sections" if source.toolchain == "musl" else "-Wl,-z,relro,-z,now"
-    variables = {"CC": compiler, "CFLAGS": f"{FLAGS} {maps}", "LDFLAGS": f"{link} -Wl,--build-id=none"}
-    return ["make", "-s", "install", f"DESTDIR={output}", *(f"{key}={value}" for key, value in variables.items())]
+def _age_machine_code(files: Tree, place: Path) -> None:
+    """Let what was compiled by hand in the source folder look old, so that make compiles it anew, our way."""
+    for path, entry in files.items():
+        if entry.kind == "file":
+            with Path(entry.host).open("rb") as stream:
+                if stream.read(8).startswith(MACHINE_CODE):
+                    os.utime(place / path.lstrip("/"), (0, 0))
 
 
-def _environment() -> dict[str, str]:
-    """A small, fixed environment; the user's PATH finds the tools."""
-    return {
-        "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
-        "LC_ALL": "C",
-        "SOURCE_DATE_EPOCH": "0",
-        "HOME": "/nonexistent",
-    }
+def _made(output: Path, where: str, origin: str) -> Tree:
+    made = archive.folder_tree(output, origin)
+    if not any(entry.kind == "file" for entry in made.values()):
+        raise CompileError(
+            f"{where}: make install put nothing into DESTDIR",
+            "write the Makefile's install target with $(DESTDIR) before every path",
+        )
+    if wrong := [p for p, f in made.items() if f.kind == "symlink" and f.target.startswith(str(output))]:
+        raise CompileError(f"{where}: the link {wrong[0]} has DESTDIR in its text", "link to the path in the guest")
+    return made

@@ -10,18 +10,21 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from builder.definition import BuildSource, DebianSource, Definition
+from builder.definition import BuildSource, Definition
 from builder.edges import archive
-from builder.edges.apt import FRESH_S, Archive
+from builder.edges.apt import Archive
 from builder.edges.code import code_digest
 from builder.edges.store import Store
-from builder.errors import DefinitionError
-from builder.inputs import build
+from builder.inputs import build, toolchain
 from builder.inputs.lockfile import Lock
 from builder.model import File, Package, Tree, Value, digest, digest_tree
 
 SUITE = "bookworm"
 KERNEL = "linux-source-6.12"
+# what every program compiled against glibc needs, beside what the definition names
+BASE_PACKAGES = ("libc6-dev", "linux-libc-dev")
+LIKELY = 1  # packages fetched for a library before all that could hold it are
+SYSROOT_SECTIONS = ("libdevel", "libs")
 Missing = Callable[[Tree], tuple[str, ...]]
 
 
@@ -43,8 +46,10 @@ def gather(definition: Definition, folder: Path, lock: Lock | None, store: Store
     overlay = archive.folder_tree(folder / "files", "overlay")
     source = definition.source
     files = build.source_tree(folder, source, definition.name) if isinstance(source, BuildSource) else {}
-    parts = [definition.source, definition.files, definition.run.command, digest_tree(overlay), digest_tree(files)]
-    code = code_digest("inputs", "edges/archive.py", "analyse", "model.py")
+    compiler = toolchain.stamp(source.toolchain) if isinstance(source, BuildSource) else ()
+    wanted = [definition.source, definition.files, definition.run.command]
+    parts = [wanted, digest_tree(overlay), digest_tree(files), compiler]
+    code = code_digest("inputs", "edges/archive.py", "edges/apt.py", "analyse/closure.py", "model.py")
     if lock is not None and (found := _known(digest([code, parts, lock]), overlay, lock, store)):
         return found
     inputs = _Inputs(definition, lock, store)
@@ -66,119 +71,142 @@ def library_packages(soname: str, candidates: Sequence[Package]) -> tuple[Packag
     soname (Debian policy 8.1), libraries are in section `libs`."""
     plain = re.sub(r"\.so\.?|_", "-", soname.lower()).strip("-")
     words = {plain, plain.replace("-", ""), re.sub(r"-(?=\d+$)", "", plain)}
+    stem = re.split(r"[-.\d]", plain.removeprefix("lib"))[0]
 
     def rank(package: Package) -> tuple[int, str]:
         name = package.name.lower()
         if name in words or name.replace("-", "") in words:
             return (0, name)
-        stem = re.split(r"[-.\d]", plain.removeprefix("lib"))[0]
-        if stem and stem in name:
-            return (1 if package.section.endswith("libs") else 2, name)
-        return (3 if package.section.endswith("libs") else 4, name)
+        if _bare(name).startswith(_bare(plain)):  # zlib1g, libssl3t64
+            return (1, name)
+        library = package.section.endswith("libs")
+        if len(stem) > 1 and stem in name:
+            return (2 if library else 3, name)
+        return (3 if library else 4, name)
 
     return tuple(sorted(candidates, key=rank))
+
+
+def _bare(name: str) -> str:
+    return re.sub(r"[-._]", "", name.replace("lib", "", 1))
 
 
 class _Inputs:
     """The packages chosen so far for one image."""
 
     def __init__(self, definition: Definition, lock: Lock | None, store: Store) -> None:
-        self.definition = definition
+        self.source = definition.source
+        self.name = definition.name
         self.locked = lock
         self.store = store
         self.archive = Archive(lock.suite if lock else SUITE)
         self.chosen: list[Package] = []
         self.build_packages: tuple[Package, ...] = ()
-        self._candidates: tuple[Package, ...] | None = None
+        self._unpacked: dict[Package, Tree] = {}
+        self._found: tuple[Package, ...] | None = None
 
     def collect(self, files: Tree, overlay: Tree, missing: Missing) -> Tree:
         """Everything available, once no library is missing any more that a package could bring."""
-        source = self.definition.source
         available: dict[str, File] = {}
-        if isinstance(source, BuildSource):
-            available.update(self._compile(source, files))
+        if isinstance(self.source, BuildSource):
+            available.update(self._compile(self.source, files))
         else:
-            self._choose(self._named(source))
-        self._choose(self._still_needed())
-        for package in self.chosen:
-            available.update(self._tree(package))
-        return self._complete(available, overlay, missing)
-
-    def _named(self, source: DebianSource) -> tuple[Package, ...]:
-        """The packages the definition names, in the locked version unless it names another."""
-        known = {package.name: package for package in self.locked.packages} if self.locked else {}
-        wanted = [name.partition("=")[::2] for name in source.packages]
-        if all(name in known and version in ("", known[name].version) for name, version in wanted):
-            return tuple(known[name] for name, _ in wanted)
-        names = {name for name, _ in wanted}
-        return tuple(package for package in self.candidates() if package.name in names)
-
-    def _still_needed(self) -> tuple[Package, ...]:
-        return self.locked.packages if self.locked else ()
-
-    def _choose(self, packages: Sequence[Package]) -> None:
-        have = {package.name for package in self.chosen}
-        self.chosen += [package for package in packages if package.name not in have]
-
-    def _complete(self, available: dict[str, File], overlay: Tree, missing: Missing) -> Tree:
-        tried: set[str] = {package.name for package in self.chosen}
+            named = self._named()
+            self.chosen += named
+            for tree in self._trees(named):
+                available.update(tree)
         while wanted := missing({**available, **overlay}):
-            rest = [package for package in self.candidates() if package.name not in tried]
-            if not rest:
+            found = self._providers(wanted)
+            if not found:
                 break  # the analysis names the library and who needs it
-            for soname in wanted:
-                package = library_packages(soname, rest)[0]
-                if package.name in tried:
-                    continue
-                tried.add(package.name)
-                tree = self._tree(package)
-                if any(path.rpartition("/")[2] in wanted for path in tree):
-                    self._choose([package])
-                    available.update(tree)
+            available.update(found)
         return available
 
-    def candidates(self) -> tuple[Package, ...]:
-        """Every package that the named ones depend on, chosen from the archive as it is now."""
-        if self._candidates is None:
-            source = self.definition.source
-            base = build.BASE_PACKAGES if isinstance(source, BuildSource) and source.toolchain == "gnu" else ()
-            wanted = (*source.packages, *base)
-            self.archive.refresh(older_than_s=FRESH_S)
-            self._candidates = self.archive.candidates(wanted) if wanted else ()
-        return self._candidates
+    def _providers(self, wanted: Sequence[str]) -> dict[str, File]:
+        """The files of further packages that hold wanted libraries: locked packages first, else the archive's."""
+        found = self._holding(wanted, self.locked.packages) if self.locked else {}
+        names = {path.rpartition("/")[2] for path in found}
+        rest = [soname for soname in wanted if soname not in names]
+        return {**found, **(self._holding(rest, self._candidates()) if rest else {})}
+
+    def _holding(self, wanted: Sequence[str], pool: Sequence[Package]) -> dict[str, File]:
+        files: dict[str, File] = {}
+        for soname in wanted:
+            if not _holds(files, soname):
+                have = {package.name for package in self.chosen}
+                fitting = library_packages(soname, [package for package in pool if package.name not in have])
+                files.update(self._first_holding(soname, fitting[:LIKELY]) or self._first_holding(soname, fitting))
+        return files
+
+    def _first_holding(self, soname: str, packages: Sequence[Package]) -> Tree:
+        for package, tree in zip(packages, self._trees(packages), strict=True):
+            if _holds(tree, soname):
+                self.chosen.append(package)
+                return tree
+        return {}
+
+    def _named(self) -> tuple[Package, ...]:
+        """The packages the definition names, in the locked version unless it names another."""
+        locked = self.locked.packages if self.locked else ()
+        if _fits(self.source.packages, locked):
+            pool: Sequence[Package] = locked
+        else:
+            pool = self._candidates()
+        known = {package.name: package for package in pool}
+        return tuple(known[name] for name in dict.fromkeys(_names(self.source.packages)))
 
     def _compile(self, source: BuildSource, files: Tree) -> Tree:
         if source.toolchain == "gnu":
-            self.build_packages = self._sysroot_packages(source)
-        trees = tuple(self._tree(package) for package in self.build_packages)
-        return build.compiled(source, files, trees, self.definition.name, self.store)
+            self.build_packages = self._sysroot_packages()
+        trees = self._trees(self.build_packages)
+        return build.compiled(source, files, trees, self.name, self.store)
 
-    def _sysroot_packages(self, source: BuildSource) -> tuple[Package, ...]:
+    def _sysroot_packages(self) -> tuple[Package, ...]:
         """The `-dev` packages and what they depend on, as locked unless the definition names others by now."""
-        named = {name.partition("=")[0] for name in (*source.packages, *build.BASE_PACKAGES)}
-        if self.locked and named <= {package.name for package in self.locked.build_packages}:
+        wanted = (*self.source.packages, *BASE_PACKAGES)
+        if self.locked and _fits(wanted, self.locked.build_packages):
             return self.locked.build_packages
-        sections = ("libdevel", "libs")
-        return tuple(p for p in self.candidates() if p.name in named or p.section.endswith(sections))
+        named = _names(wanted)
+        found = [p for p in self._candidates() if p.name in named or p.section.endswith(SYSROOT_SECTIONS)]
+        return tuple(sorted(found, key=lambda package: package.name))  # as in the lock: their order makes the sysroot
 
-    def _tree(self, package: Package) -> Tree:
-        (deb,) = self.archive.fetch([package], self.store)
-        return archive.unpacked(package, deb, self.store)
+    def _candidates(self) -> tuple[Package, ...]:
+        """Every package that the named ones depend on, chosen from the archive as it is now."""
+        if self._found is None:
+            built = isinstance(self.source, BuildSource) and self.source.toolchain == "gnu"
+            wanted = (*self.source.packages, *(BASE_PACKAGES if built else ()))
+            self._found = self.archive.candidates(wanted) if wanted else ()
+        return self._found
+
+    def _trees(self, packages: Sequence[Package]) -> tuple[Tree, ...]:
+        new = [package for package in packages if package not in self._unpacked]
+        for package, deb in zip(new, self.archive.fetch(new, self.store), strict=True):
+            self._unpacked[package] = archive.unpacked(package, deb, self.store)
+        return tuple(self._unpacked[package] for package in packages)
 
     def lock(self) -> Lock:
         """The lock to write once the build is good."""
         used = tuple(sorted(self.chosen, key=lambda package: package.name))
-        builders = tuple(sorted(self.build_packages, key=lambda package: package.name))
-        return Lock(self.archive.suite, self._kernel(), used, builders)
+        kernel = self.locked.kernel if self.locked else self._kernel()
+        return Lock(self.archive.suite, kernel, used, self.build_packages)
 
     def _kernel(self) -> Package:
-        if self.locked:
-            return self.locked.kernel
-        self.archive.refresh(older_than_s=FRESH_S)
-        found = [package for package in self.archive.candidates([KERNEL]) if package.name == KERNEL]
-        if not found:
-            raise DefinitionError(f"{KERNEL}: not in Debian {SUITE}")
-        return found[0]
+        return next(package for package in self.archive.candidates([KERNEL]) if package.name == KERNEL)
+
+
+def _holds(tree: Tree, soname: str) -> bool:
+    return any(path.endswith(f"/{soname}") for path in tree)
+
+
+def _names(pins: Sequence[str]) -> tuple[str, ...]:
+    return tuple(pin.partition("=")[0] for pin in pins)
+
+
+def _fits(pins: Sequence[str], locked: Sequence[Package]) -> bool:
+    """Whether every named package is locked, in the version that is named, if one is."""
+    known = {package.name: package.version for package in locked}
+    split = [pin.partition("=")[::2] for pin in pins]
+    return all(name in known and version in ("", known[name]) for name, version in split)
 
 
 def _known(key: str, overlay: Tree, lock: Lock, store: Store) -> Gathered | None:
@@ -188,7 +216,7 @@ def _known(key: str, overlay: Tree, lock: Lock, store: Store) -> Gathered | None
         return None
     entries = archive.load(folder)
     tree = {path: _rebased(entry, folder, store) for path, entry in entries.items()}
-    if any(entry.host and not Path(entry.host).exists() for entry in tree.values()):
+    if not archive.is_whole(tree):
         return None  # a part of the store was removed: gather again
     return Gathered(tree, overlay, lock, key)
 

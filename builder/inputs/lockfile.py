@@ -1,6 +1,8 @@
 """`images/<app>/image.lock`: the inputs of the last good build, by version and digest. Readable JSON, committed."""
 
 import os
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -9,6 +11,13 @@ from builder.errors import DefinitionError
 from builder.model import SCHEMA_VERSION, Package, Value
 
 MEND = "restore it from version control, or remove it to choose versions anew"
+# Debian policy 5.6.1 and 5.6.12; the digest becomes the name of a folder in the store
+PATTERNS = {
+    "name": re.compile(r"[a-z0-9][a-z0-9+.-]+"),
+    "version": re.compile(r"[0-9][A-Za-z0-9.+:~-]*"),
+    "architecture": re.compile(r"amd64|all"),
+    "sha256": re.compile(r"[0-9a-f]{64}"),
+}
 
 
 class Lock(Value, frozen=True):
@@ -23,16 +32,23 @@ class Lock(Value, frozen=True):
 
 def read_lock(path: Path) -> Lock | None:
     """The lock, or None when there is none. Raises DefinitionError when it was damaged or edited into nonsense."""
+    where = f"images/{path.parent.name}/{path.name}"
     try:
         data = path.read_bytes()
     except FileNotFoundError:
         return None
-    if b"<<<<<<<" in data or b">>>>>>>" in data:
-        raise DefinitionError(f"{path.parent.name}/{path.name}: has merge conflict markers", MEND)
+    except OSError as error:
+        raise DefinitionError(f"{where}: cannot be read: {error.strerror}", MEND) from error
+    if match := re.search(rb"^(<<<<<<<|=======|>>>>>>>)", data, re.MULTILINE):
+        line = data.count(b"\n", 0, match.start()) + 1
+        raise DefinitionError(f"{where}:{line}: has merge conflict markers", MEND)
     try:
-        return msgspec.json.decode(data, type=Lock)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise DefinitionError(f"{path.parent.name}/{path.name}: {error}", MEND) from error
+        lock = msgspec.json.decode(data, type=Lock)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise DefinitionError(f"{where}: {error}", MEND) from error
+    for problem in _problems(lock):
+        raise DefinitionError(f"{where}: {problem}", MEND)
+    return lock
 
 
 def write_lock(path: Path, lock: Lock) -> None:
@@ -42,4 +58,19 @@ def write_lock(path: Path, lock: Lock) -> None:
         scratch.write_bytes(msgspec.json.format(msgspec.json.encode(lock), indent=1) + b"\n")
         scratch.replace(path)
     finally:
-        scratch.unlink(missing_ok=True)  # there only when the disk is full or we were interrupted
+        scratch.unlink(missing_ok=True)
+
+
+def _problems(lock: Lock) -> Iterator[str]:
+    if lock.schema != SCHEMA_VERSION:
+        yield f"schema {lock.schema} is of another Kiln; this one reads schema {SCHEMA_VERSION}"
+    if not re.fullmatch(r"[a-z][a-z0-9-]*", lock.suite):
+        yield f"suite: {lock.suite!r} is not the name of a Debian release"
+    parts = {"kernel": (lock.kernel,), "packages": lock.packages, "build_packages": lock.build_packages}
+    for key, packages in parts.items():
+        for package in packages:
+            for field, pattern in PATTERNS.items():
+                if not pattern.fullmatch(value := getattr(package, field)):
+                    yield f"{key}: {package.name!r}: {field} {value!r} is not one"
+        names = [package.name for package in packages]
+        yield from (f"{key}: {name} is there twice" for name in sorted({n for n in names if names.count(n) > 1}))

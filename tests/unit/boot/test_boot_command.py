@@ -1,5 +1,6 @@
 """QEMU's command line: golden ones per machine and accelerator, and the script that boots by hand."""
 
+import itertools
 import os
 import re
 import shlex
@@ -40,7 +41,7 @@ def line(
 
 def following(argv: tuple[str, ...], option: str) -> list[str]:
     """The values of an option that may stand several times."""
-    return [value for word, value in zip(argv, argv[1:], strict=False) if word == option]
+    return [value for word, value in itertools.pairwise(argv) if word == option]
 
 
 @pytest.mark.parametrize("parts", ["network-disk", "network", "disk", "nothing"])

@@ -4,6 +4,7 @@ import json
 import string
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -52,6 +53,15 @@ def test_an_event_of_any_kind_is_read(value: object) -> None:
     for key in ("event", "mono", "line", "level", "code"):
         facts = {"event": "kernel", "mono": 1.0, "line": "text", key: value}
         read_all(json.dumps(facts, separators=(",", ":")).encode())
+
+
+@pytest.mark.parametrize("text", [r"\ud800", r"\udfff\ud800", r"\ud83d\ude00", r"\u0000", r"\u001b[2J"])
+def test_whatever_an_event_says_can_be_saved_and_shown(text: str) -> None:
+    line = f'{{"event":"{text}","mono":1,"{text}":"{text}","list":["{text}"],"table":{{"{text}":"{text}"}}}}'
+    event = serial.event_of(line)
+    assert event is not None
+    assert msgspec.json.decode(msgspec.json.encode(event), type=Event) == event
+    assert f"{event}".encode()
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,12 @@
 Stand-ins on a PATH of its own, no network. What it installs is proven on a bare Debian by `tests/bare/run`.
 """
 
+import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +41,14 @@ class Machine:
         return subprocess.run(
             [str(self.root / "invoke"), *arguments],
             env=given, cwd=cwd or self.root, capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+
+    def start(self, *arguments: str) -> "subprocess.Popen[str]":
+        """Start it in a process group of its own."""
+        return subprocess.Popen(
+            [str(self.root / "invoke"), *arguments],
+            env={"PATH": str(self.path), "HOME": str(self.root)}, cwd=self.root,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
         )  # fmt: skip
 
     def make_ready(self) -> None:
@@ -202,6 +213,29 @@ class TestTheVirtualEnvironment:
         (moved.root / "recipes/host/tools.tsv").write_text("")
         assert self.made(moved)
         assert not self.made(moved)
+
+    def test_two_at_once_make_it_once(self, empty: Machine) -> None:
+        both = [empty.start("--version") for _ in range(2)]
+        said = "".join(process.communicate(timeout=120)[1] for process in both)
+        assert said.count("making .venv") == 1
+        assert said.count("waiting for another ./invoke") == 1
+        assert not self.made(empty)
+
+    @pytest.mark.parametrize("with_children", [True, False])
+    def test_killed_at_any_moment_it_is_mended_by_the_next_run(self, empty: Machine, with_children: bool) -> None:
+        for delay_s in (0.05, 0.5, 1.5, 3.0):
+            process = empty.start("--version")
+            time.sleep(delay_s)
+            (os.killpg if with_children else os.kill)(process.pid, signal.SIGKILL)
+            process.wait()
+            for stream in (process.stdout, process.stderr):
+                assert stream
+                stream.close()  # without waiting for children that go on
+        self.made(empty)
+        assert (empty.root / ".venv/stamp.lock").read_text() == "# nothing\n"
+        done = subprocess.run([empty.root / ".venv/bin/python", "-m", "pip", "check"], capture_output=True, check=False)
+        assert done.returncode == 0
+        assert not self.made(empty)
 
     def test_a_package_without_its_digest_is_refused(self, empty: Machine) -> None:
         (empty.root / "requirements.lock").write_text("no-such-package-of-kiln==1\n")

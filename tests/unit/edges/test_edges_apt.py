@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from builder.edges.apt import Archive
+from builder.edges.apt_state import sources_list
 from builder.edges.store import Store, digest_file
 from builder.errors import DefinitionError, FetchError, HostError
 from builder.model import Package
@@ -172,17 +173,8 @@ class TestFetching:
         assert "network" in caught.value.hint
 
 
-def test_a_machine_without_a_debian_archive_is_told_what_to_set(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("KILN_CACHE", str(tmp_path))
-    monkeypatch.delenv("KILN_APT_SOURCES", raising=False)
-    monkeypatch.delenv("KILN_DEBIAN_MIRROR", raising=False)
-    with pytest.raises(HostError, match="so nosuchrelease-for-ubuntu cannot be found") as caught:
-        _on_ubuntu(monkeypatch).refresh()
+def test_a_machine_without_a_debian_archive_is_told_what_to_set(tmp_path: Path) -> None:
+    (tmp_path / "os-release").write_text("ID=ubuntu\nVERSION_CODENAME=noble\n")
+    with pytest.raises(HostError, match="so bookworm cannot be found") as caught:
+        sources_list("bookworm", {}, tmp_path)
     assert "KILN_DEBIAN_MIRROR" in caught.value.hint
-
-
-def _on_ubuntu(monkeypatch: pytest.MonkeyPatch) -> Archive:
-    monkeypatch.setattr("builder.edges.apt._os_release", lambda: {"ID": "ubuntu", "VERSION_CODENAME": "noble"})
-    return Archive("nosuchrelease-for-ubuntu")

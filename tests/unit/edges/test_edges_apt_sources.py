@@ -133,6 +133,27 @@ class TestChoosing:
     def test_a_machine_without_a_release_name_has_none(self) -> None:
         assert choose(host("trixie"), "bookworm", {"ID": "debian"}) == ()
 
+    def test_others_that_use_the_name_of_the_release_are_not_debian(self) -> None:
+        text = (
+            "deb [signed-by=/etc/apt/keyrings/tools.gpg] http://tools.example.com/apt bookworm main\n"
+            "deb http://unsaid.example.org/debian bookworm main\n"
+        )
+        unsaid = Source("http://unsaid.example.org/debian", "bookworm", ("main",))
+        assert choose(parse_one_line(text), "bookworm", DEBIAN_12) == (unsaid,)
+        keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
+        text += f"deb [signed-by={keyring}] http://deb.example.org/debian bookworm main\n"
+        assert choose(parse_one_line(text), "bookworm", DEBIAN_12) == (
+            Source("http://deb.example.org/debian", "bookworm", ("main",)),
+        )
+
+    def test_archives_for_other_machines_do_not_count(self) -> None:
+        one_line = "deb [arch=arm64] http://ports.example.org/debian bookworm main\n"
+        assert parse_one_line(one_line) == ()
+        assert parse_one_line(one_line.replace("arm64", "amd64,arm64")) != ()
+        fields = "Types: deb\nURIs: http://ports.example.org/debian\nSuites: bookworm\nComponents: main\n"
+        assert parse_deb822(fields + "Architectures: arm64\n") == ()
+        assert parse_deb822(fields + "Architectures: arm64 amd64\n") != ()
+
     def test_only_archives_with_the_main_component_count(self) -> None:
         assert choose((Source("http://x.example.org", "bookworm", ("contrib",)),), "bookworm", DEBIAN_12) == ()
 
@@ -149,7 +170,7 @@ def test_what_is_rendered_trusts_one_keyring_and_reads_back() -> None:
     chosen = choose(host("bookworm"), "bookworm", DEBIAN_12)
     text = render(chosen, "/usr/share/keyrings/archive.gpg")
     assert text.splitlines()[0] == (
-        "deb [signed-by=/usr/share/keyrings/archive.gpg] http://deb.example.org/debian bookworm main"
+        "deb [signed-by=/usr/share/keyrings/archive.gpg target=Packages] http://deb.example.org/debian bookworm main"
     )
     assert parse_one_line(text) == chosen
     assert "trusted" not in text

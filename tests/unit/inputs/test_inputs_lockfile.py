@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builder.errors import DefinitionError
-from builder.inputs.lockfile import Lock, read_lock, write_lock
+from builder.inputs.lockfile import PATTERNS, Lock, read_lock, write_lock
 from builder.model import Package
 
 KERNEL = Package("linux-source-6.12", "6.12.1-1~bpo12+1", "all", "ab" * 32, 145, "linux 6.12.1-1~bpo12+1", "kernel")
@@ -18,10 +18,10 @@ LOCK = Lock("bookworm", KERNEL, (LIBRARY,), (KERNEL, LIBRARY))
 IMAGES = Path(__file__).parents[3] / "images"
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=20)
-PACKAGES = st.builds(Package, TEXTS, TEXTS, TEXTS, TEXTS, st.integers(0, 2**53), TEXTS, TEXTS)
-LOCKS = st.builds(
-    Lock, TEXTS, PACKAGES, st.lists(PACKAGES, max_size=3).map(tuple), st.lists(PACKAGES, max_size=3).map(tuple)
-)
+WORDS = {name: st.from_regex(pattern, fullmatch=True) for name, pattern in PATTERNS.items()}
+PACKAGES = st.builds(Package, **WORDS, size_bytes=st.integers(0, 2**53), source=TEXTS, section=TEXTS)
+SOME = st.lists(PACKAGES, max_size=3, unique_by=lambda package: package.name).map(tuple)
+LOCKS = st.builds(Lock, st.sampled_from(["bookworm", "trixie"]), PACKAGES, SOME, SOME)
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def place(tmp_path: Path) -> Path:
 def refusal(place: Path) -> DefinitionError:
     with pytest.raises(DefinitionError) as caught:
         read_lock(place)
-    assert caught.value.message.startswith("web/image.lock: ")
+    assert caught.value.message.startswith("images/web/image.lock:")
     assert "version control" in caught.value.hint
     return caught.value
 
@@ -71,7 +71,7 @@ def test_merge_conflict_markers_are_named(place: Path) -> None:
     write_lock(place, LOCK)
     ours, theirs = place.read_text(), place.read_text().replace("2.0-3", "2.0-4")
     place.write_text(f"<<<<<<< ours\n{ours}=======\n{theirs}>>>>>>> theirs\n")
-    assert "merge conflict" in refusal(place).message
+    assert refusal(place).message == "images/web/image.lock:1: has merge conflict markers"
 
 
 @pytest.mark.parametrize(
@@ -81,6 +81,12 @@ def test_merge_conflict_markers_are_named(place: Path) -> None:
         ('"bookworm"', "12", "suite"),
         ('"version"', '"vershion"', "vershion"),
         ('"size_bytes": 145', '"size_bytes": "many"', "size_bytes"),
+        ('"bookworm"', '"../bookworm"', "not the name of a Debian release"),
+        ("cd" * 32, "CD" * 32, "packages: 'libexample1': sha256"),
+        ("cd" * 32, "../" * 21 + "x", "packages: 'libexample1': sha256"),
+        ('"name": "libexample1"', '"name": "--option"', "packages: '--option': name"),
+        ('"libexample1"', '"linux-source-6.12"', "build_packages: linux-source-6.12 is there twice"),
+        ('"schema": 1', '"schema": 2', "schema 2 is of another Kiln"),
     ],
 )
 def test_an_edit_that_makes_no_lock_names_what_is_wrong(place: Path, good: str, bad: str, word: str) -> None:
