@@ -38,4 +38,6 @@ class Ledger:
         if last is None:
             return "never built here"
         changed = [key for key, digest in inputs.items() if last.inputs.get(key) != digest]
-        return f"changed: {', '.join(changed)}" if changed else "its result is not in the store: removed, or made by other code of Kiln"
+        if changed:
+            return f"changed: {', '.join(changed)}"
+        return "its result is not in the store: removed, or made by other code of Kiln"

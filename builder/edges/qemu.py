@@ -62,6 +62,13 @@ class Machine:
         """The whole serial log so far."""
         return Path(f"{self.prefix}.log").read_bytes()
 
+    def words(self) -> str:
+        """What QEMU itself had to say."""
+        try:
+            return (self._folder / "qemu.log").read_text(errors="replace").strip()
+        except FileNotFoundError:
+            return ""
+
     def say(self, line: str) -> None:
         """Write a line to the guest's serial console."""
         with contextlib.suppress(OSError):
@@ -73,19 +80,26 @@ class Machine:
             self._console.sendall(line.encode() + b"\n")
 
     def ask(self, command: str, **arguments: object) -> object:
-        """The answer to a QMP command (QEMU's qapi), or None when QEMU does not answer."""
-        from qemu.qmp.legacy import QEMUMonitorProtocol  # noqa: PLC0415 - asyncio is slow to import, rarely needed
+        """The answer to a QMP command (QEMU's qapi), or None when QEMU does not answer within two seconds."""
+        import asyncio  # noqa: PLC0415 - slow to import, rarely needed
 
-        monitor = QEMUMonitorProtocol(self.qmp)
+        from qemu.qmp import QMPClient  # noqa: PLC0415
+
+        async def conversation() -> object:
+            client = QMPClient()
+            await client.connect(self.qmp)
+            try:
+                return await client.execute(command, arguments)
+            finally:
+                await client.disconnect()
+
+        async def within_the_limit() -> object:
+            return await asyncio.wait_for(conversation(), QMP_LIMIT_S)
+
         try:
-            monitor.connect(negotiate=True)
-            monitor.settimeout(QMP_LIMIT_S)
-            return monitor.cmd(command, **arguments)
+            return asyncio.run(within_the_limit())
         except Exception:  # noqa: BLE001 - a machine that cannot answer is what we are asking about
             return None
-        finally:
-            with contextlib.suppress(Exception):
-                monitor.close()
 
     def wait(self, done: Callable[[], bool], until: float, step_s: float = 0.004) -> bool:
         """Wait until `done()` or the machine ended or the monotonic clock passes `until`; whether `done()`."""
