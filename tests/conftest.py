@@ -12,8 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
+hypothesis.settings.register_profile("kiln", deadline=None)  # no test asserts a time
+hypothesis.settings.load_profile("kiln")
 REPOSITORY = Path(__file__).parent.parent
 
 

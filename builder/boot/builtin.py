@@ -25,11 +25,13 @@ def ready(session: Session) -> CheckResult:
 def _why_not(session: Session) -> str:
     if serial.panicked(session.lines):
         return f"the kernel panicked: {session.last_lines()}"
+    if session.halt_code is not None:
+        return f"it ended with exit code {session.halt_code} before that: {session.last_lines()}"
     if session.machine.exit_code() is not None:
         return f"the machine ended: {session.last_lines()}"
     status = session.machine.ask("query-status")
     state = status.get("status", "unknown") if isinstance(status, dict) else "not answering"
-    return f"not within the time limit (QEMU says: {state}): {session.last_lines() or 'nothing on the serial console'}"
+    return f"not within the time limit (QEMU says: {state}): {session.last_lines()}"
 
 
 def agent_pages(session: Session) -> tuple[tuple[CheckResult, ...], Mapping[str, float]]:
@@ -82,8 +84,8 @@ def stop(session: Session, definition: Definition) -> CheckResult:
     if session.halt_code is None and not by_itself:
         session.machine.say("stop")
     session.wait(lambda now: now.halt_code is not None, definition.run.stop_timeout_s + STOP_MARGIN_S)
-    ended = session.machine.wait(lambda: session.machine.exit_code() is not None, time.monotonic() + END_LIMIT_S)
     code, detail = session.halt_code, ""
+    ended = code is not None and session.ended(END_LIMIT_S)
     if code is None:
         detail = f"no last word of the agent: {session.last_lines()}"
     elif code != 0 and not by_itself:

@@ -86,6 +86,10 @@ class Session:
         until = self.setup.until if limit_s is None else min(self.setup.until, time.monotonic() + limit_s)
         return self.machine.wait(updated, until)
 
+    def ended(self, limit_s: float) -> bool:
+        """Wait for the machine's end; whether it came."""
+        return self.machine.wait(lambda: self.machine.exit_code() is not None, time.monotonic() + limit_s)
+
     def named(self, *names: str) -> tuple[Event, ...]:
         """The events with one of these names."""
         return tuple(event for event in self.events if event.name in names)
@@ -101,5 +105,8 @@ class Session:
         return tuple(str(event.facts.get("line", "")) for event in self.named("output"))
 
     def last_lines(self, count: int = 6) -> str:
-        """The end of the log, for showing."""
-        return " | ".join(line for line in self.lines[-count - 1 :] if line.strip())[-900:]
+        """The end of the log, for showing; where a machine ended without a word, QEMU's."""
+        said = " | ".join(line for line in self.lines[-count - 1 :] if line.strip())[-900:]
+        if not said and self.machine.exit_code() is not None:
+            said = self.machine.words()[-300:]
+        return said or "nothing on the serial console"

@@ -78,10 +78,11 @@ def choose(sources: Iterable[Source], wanted: str, host: Mapping[str, str]) -> t
 
 
 def _debian(sources: Iterable[Source]) -> list[Source]:
-    """The entries that can be Debian's: others use its releases' names too, but sign with keys of their own."""
+    """The entries that can be Debian's: others use its releases' names too, but sign with keys of their own. Where an
+    entry for a suite names Debian's keys, those that name none do not count."""
     ours = [s for s in sources if not s.signed_by or posixpath.basename(s.signed_by).startswith("debian-archive-")]
-    explicit = [s for s in ours if s.signed_by]
-    return explicit or ours
+    certain = {s.suite for s in ours if s.signed_by}
+    return [s for s in ours if s.signed_by or s.suite not in certain]
 
 
 def _renamed(sources: Iterable[Source], suites: Mapping[str, str]) -> tuple[Source, ...]:

@@ -82,6 +82,7 @@ class Machine:
     def ask(self, command: str, **arguments: object) -> object:
         """The answer to a QMP command (QEMU's qapi), or None when QEMU does not answer within two seconds."""
         import asyncio  # noqa: PLC0415 - slow to import, rarely needed
+        import logging  # noqa: PLC0415
 
         from qemu.qmp import QMPClient  # noqa: PLC0415
 
@@ -96,6 +97,7 @@ class Machine:
         async def within_the_limit() -> object:
             return await asyncio.wait_for(conversation(), QMP_LIMIT_S)
 
+        logging.getLogger("qemu.qmp").addHandler(logging.NullHandler())  # else it would complain on our stderr
         try:
             return asyncio.run(within_the_limit())
         except Exception:  # noqa: BLE001 - a machine that cannot answer is what we are asking about

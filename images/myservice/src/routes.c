@@ -30,16 +30,31 @@ static void refuse(struct evhttp_request *request, int status, const char *why)
     answer(request, status, json_pack("{s:s}", "error", why));
 }
 
+/* Says which methods a resource takes. */
+static void refuse_method(struct evhttp_request *request, const char *methods)
+{
+    evhttp_add_header(evhttp_request_get_output_headers(request), "Allow", methods);
+    refuse(request, HTTP_BADMETHOD, "not a method of this resource");
+}
+
+static int is_reading(const struct evhttp_request *request)
+{
+    return evhttp_request_get_command(request) & (EVHTTP_REQ_GET | EVHTTP_REQ_HEAD);
+}
+
 static void health(struct evhttp_request *request, void *unused)
 {
     (void)unused;
-    answer(request, HTTP_OK, json_pack("{s:s}", "status", "ok"));
+    if (is_reading(request))
+        answer(request, HTTP_OK, json_pack("{s:s}", "status", "ok"));
+    else
+        refuse_method(request, "GET, HEAD");
 }
 
 static void list(struct evhttp_request *request, void *context)
 {
-    if (evhttp_request_get_command(request) != EVHTTP_REQ_GET) {
-        refuse(request, HTTP_BADMETHOD, "GET lists the items");
+    if (!is_reading(request)) {
+        refuse_method(request, "GET, HEAD");
         return;
     }
     json_t *names = store_names(context);
@@ -118,6 +133,7 @@ static void item(struct evhttp_request *request, struct store *store, const char
 {
     switch (evhttp_request_get_command(request)) {
     case EVHTTP_REQ_GET:
+    case EVHTTP_REQ_HEAD:
         get(request, store, name);
         break;
     case EVHTTP_REQ_PUT:
@@ -128,7 +144,7 @@ static void item(struct evhttp_request *request, struct store *store, const char
         drop(request, store, name);
         break;
     default:
-        refuse(request, HTTP_BADMETHOD, "an item takes GET, PUT, POST and DELETE");
+        refuse_method(request, "GET, HEAD, PUT, POST, DELETE");
     }
 }
 

@@ -148,7 +148,7 @@ class TestHostile:
             archive.members(bomb.tobuf(tarfile.GNU_FORMAT), "deb:evil", inside)
         assert list(inside.iterdir()) == []
 
-    @settings(max_examples=60)
+    @settings(max_examples=60, deadline=None)
     @given(position=st.integers(0, 8 * 512 - 1), value=st.integers(0, 255))
     def test_any_changed_byte_gives_a_tree_or_a_fetch_error(
         self, tmp_path_factory: pytest.TempPathFactory, position: int, value: int

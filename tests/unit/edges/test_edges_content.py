@@ -9,7 +9,7 @@ import pytest
 
 from builder.edges import code, content, disk, net, scratch
 from builder.edges.store import Store, digest_bytes
-from builder.errors import HostError
+from builder.errors import HostError, StorageError
 
 
 class TestContent:
@@ -27,6 +27,14 @@ class TestContent:
         pieces = list(content.read(content.keep(Store(tmp_path), "/data", data)))
         assert b"".join(pieces) == data
         assert max(map(len, pieces)) <= content.PIECE_BYTES < len(data)
+
+    def test_damage_of_a_single_byte_is_an_error_when_it_is_read(self, tmp_path: Path) -> None:
+        kept = content.keep(Store(tmp_path), "/data", b"precious")
+        Path(kept.host).chmod(0o644)
+        Path(kept.host).write_bytes(b"precioux")
+        with pytest.raises(StorageError, match=r"/data: .* has changed or is damaged") as caught:
+            list(content.read(kept))
+        assert "clean --cache" in caught.value.hint
 
 
 class TestScratch:

@@ -182,9 +182,9 @@ class TestLibraryPackages:
     """Debian names a library's package after its soname, mostly: the right one is tried first."""
 
     NAMES = (
-        *("adduser", "iproute2", "libc-bin", "libc6", "libcrypt1", "libcrypt-ssleay-perl", "libgcc-s1", "libpcre2-8-0"),
-        *("libpcre2-posix3", "libssl3", "libstdc++6", "libsystemd0", "libzstd1", "liblz4-1", "perl-base", "zlib1g"),
-        *("libjemalloc2", "libevent-core-2.1-7", "libevent-2.1-7", "libsqlite3-0", "lsb-base", "openssl", "libgcrypt20"),
+        *("adduser", "libgcrypt20", "iproute2", "libc-bin", "libc6", "libcrypt1", "libcrypt-ssleay-perl", "libgcc-s1"),
+        *("libpcre2-8-0", "libpcre2-posix3", "libssl3", "libstdc++6", "libsystemd0", "libzstd1", "liblz4-1", "zlib1g"),
+        *("libjemalloc2", "libevent-core-2.1-7", "libevent-2.1-7", "libsqlite3-0", "lsb-base", "openssl", "perl-base"),
         *("libjansson4", "liblua5.1-0", "libxml2", "libexpat1", "libtinfo6", "libncursesw6", "libgpg-error0"),
     )
     CANDIDATES = tuple(

@@ -5,7 +5,7 @@ import resource
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from builder.errors import DefinitionError
@@ -43,6 +43,7 @@ def test_no_lock_is_none(place: Path) -> None:
     assert read_lock(place) is None
 
 
+@settings(deadline=None)
 @given(LOCKS)
 def test_what_is_written_is_what_is_read(tmp_path_factory: pytest.TempPathFactory, lock: Lock) -> None:
     place = tmp_path_factory.mktemp("web") / "image.lock"
