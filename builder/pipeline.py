@@ -120,7 +120,7 @@ def build(app: str, place: Place, wishes: Wishes, store: Store, ledger: Ledger, 
         stage.say(f"{definition.agent.name}, {sum(f.size_bytes for f in agent.values()) / 1000:.0f} kB")
 
     with ledger.stage("needs", {"application": gathered.key, "agent": digest_tree(agent)}) as stage:
-        tree = {**gathered.available, **gathered.overlay}
+        tree = _whole(gathered.available, gathered.overlay)
         needs = _analyse(tree, definition, store)
         agent_needs = analysis.analyse(agent, loader.resolve(agent, ["/init"]), store, by="agent")
         wanted = implied.merge(needs.needs, agent_needs.needs, implied.by_definition(definition))
@@ -164,6 +164,12 @@ def build(app: str, place: Place, wishes: Wishes, store: Store, ledger: Ledger, 
         image,
         verdict,
     )
+
+
+def _whole(available: Tree, overlay: Tree) -> Tree:
+    """All files with the overlay on top; a folder of the overlay hides no link of the packages (`/lib` → `usr/lib`)."""
+    hidden = (path for path, entry in overlay.items() if entry.kind == "directory" and path in available)
+    return {**available, **overlay, **{path: available[path] for path in hidden}}
 
 
 def _programs(tree: Tree, definition: Definition) -> tuple[tuple[str, ...], tuple[str, ...]]:

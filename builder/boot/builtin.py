@@ -4,13 +4,13 @@ import time
 from collections.abc import Mapping, Sequence
 
 from builder.boot import serial
-from builder.boot.session import Session
+from builder.boot.session import END_LIMIT_S, Session
 from builder.definition import Definition, ExitCheck
 from builder.edges import http
 from builder.model import CheckResult
 
 STOP_MARGIN_S = 5.0
-END_LIMIT_S = PAGE_LIMIT_S = 5.0
+PAGE_LIMIT_S = 5.0
 
 
 def ready(session: Session) -> CheckResult:

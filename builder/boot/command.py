@@ -18,13 +18,12 @@ def command(
     accelerator: Accelerator,
     *,
     ports: Mapping[int, int],
-    serial: str,
     qmp: str = "",
     disk: str = "",
     memory_mib: int = 0,
 ) -> tuple[str, ...]:
-    """The argv that boots an image. `ports` maps guest ports to host ports on loopback; `serial` is
-    `stdio` or where the log and the socket of the console go; `qmp` is a socket's path; `disk` a raw disk file.
+    """The argv that boots an image. `ports` maps guest ports to host ports on loopback; `qmp` is a
+    socket's path; `disk` a raw disk file. The serial console is QEMU's standard input and output.
 
     Raises KeyError for an accelerator that the platform does not know.
     """
@@ -32,7 +31,7 @@ def command(
     argv = [platform.qemu_binary, "-machine", platform.machine, *platform.qemu, *settings.qemu]
     argv += ["-m", f"{memory_mib or image.memory_mib}M", "-kernel", image.kernel, "-initrd", image.rootfs]
     argv += ["-append", " ".join(_parameters(image, platform, accelerator))]
-    argv += _serial(serial)
+    argv += ["-serial", "stdio"]
     if qmp:
         argv += ["-qmp", f"unix:{_file(qmp)},server=on,wait=off"]
     if image.ports:
@@ -57,14 +56,6 @@ def own_ports(image: Image) -> Mapping[int, int]:
         if guest < 1024:
             found[guest] = next(host for host in range(8000 + guest, 65536) if host not in found.values())
     return {guest: found[guest] for guest in served}
-
-
-def _serial(serial: str) -> list[str]:
-    """`stdio`, or the path prefix of a log (`<prefix>.log`) and of a socket to write to (`<prefix>.sock`)."""
-    if serial == "stdio":
-        return ["-serial", "stdio"]
-    device = f"socket,id=s0,path={_file(serial)}.sock,server=on,wait=off,logfile={_file(serial)}.log"
-    return ["-chardev", device, "-serial", "chardev:s0"]
 
 
 def _parameters(image: Image, platform: Platform, accelerator: Accelerator) -> tuple[str, ...]:
@@ -96,7 +87,7 @@ def _by_hand(image: Image, platform: Platform, accelerator: str, ports: Mapping[
     here = Image(image.name, "kernel", "", "rootfs.cpio", image.memory_mib, platform.name, image.ports)
     chosen = Accelerator(accelerator, "by hand")  # type: ignore[arg-type]
     disk = "$DISK" if image.disk_mib else ""
-    argv = command(here, platform, chosen, ports=ports, serial="stdio", disk=disk)
+    argv = command(here, platform, chosen, ports=ports, disk=disk)
     words = []
     for word in argv:
         quoted = shlex.quote(word)

@@ -36,7 +36,7 @@ def run(
     for guest, host in publish.items():
         console.note(f"  127.0.0.1:{host} → port {guest}{' (agent)' if guest == image.agent_port else ''}")
     with scratch_folder("run") as folder, Machine(folder) as machine:
-        argv = command(image, platform, accelerator, ports=publish, serial=machine.prefix, qmp=machine.qmp, disk=data)
+        argv = command(image, platform, accelerator, ports=publish, qmp=machine.qmp, disk=data)
         with _stops_on_signal(machine) as asked:
             machine.start(argv)
             printer = Printer(console)

@@ -12,6 +12,7 @@ from builder.edges.net import free_ports
 from builder.edges.qemu import Machine
 from builder.model import Accelerator, Image, Moment, Platform
 
+END_LIMIT_S = 5.0  # for a machine's end after its last word
 MOMENTS = {"boot": "agent", "start": "application", "healthy": "healthy"}  # event → moment of the timeline
 
 
@@ -48,11 +49,10 @@ class Session:
             setup.platform,
             setup.accelerator,
             ports=self.ports,
-            serial=self.machine.prefix,
             qmp=self.machine.qmp,
             disk=setup.disk,
         )
-        self.machine.start(argv)
+        self.machine.start(argv, setup.until + END_LIMIT_S)
 
     def update(self) -> None:
         """Read what is new on the serial console."""

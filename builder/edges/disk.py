@@ -18,6 +18,15 @@ def make(path: Path, size_mib: int) -> Path:
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(f".{path.name}.new")
+    try:
+        _fill(scratch, path, size_mib)
+        scratch.rename(path)
+    finally:
+        scratch.unlink(missing_ok=True)
+    return path
+
+
+def _fill(scratch: Path, path: Path, size_mib: int) -> None:
     with scratch.open("wb") as stream:
         stream.truncate(size_mib << 20)
     tool = shutil.which("mkfs.ext4") or "/sbin/mkfs.ext4"
@@ -26,5 +35,3 @@ def make(path: Path, size_mib: int) -> Path:
     done = run([tool, "-q", "-F", "-m", "0", *features, str(scratch)], timeout_s=MAKE_LIMIT_S)
     if done.exit_code:
         raise HostError(f"{path}: no file system could be made on it", "see e2fsprogs", tail=tail(done.stderr))
-    scratch.rename(path)
-    return path

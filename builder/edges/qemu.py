@@ -5,7 +5,6 @@ import ctypes
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import threading
@@ -24,35 +23,43 @@ INSTALL = "install it: sudo apt-get install qemu-system-x86"
 class Machine:
     """A running QEMU. As a context manager it is ended on leaving, however that happens.
 
-    `prefix` is where its serial log (`<prefix>.log`) and console (`<prefix>.sock`) are; `qmp` is its QMP socket.
+    Its serial console is to be its standard input and output (`-serial stdio`); `qmp` is where its QMP socket goes.
+    (A socket with a log file would not do: with a slow reader QEMU writes bytes twice into the log.)
     """
 
     def __init__(self, log_folder: Path) -> None:
         # sockets have paths of at most 108 bytes: a short folder of our own
         self._private = Path(tempfile.mkdtemp(prefix="kiln-"))
         self.qmp = str(self._private / "qmp")
-        self.prefix = str(self._private / "serial")
+        self._log = self._private / "serial.log"
         self._folder = log_folder
         self._process: subprocess.Popen[bytes] | None = None
-        self._console: socket.socket | None = None
+        self._limit: threading.Timer | None = None
         self.started_at = 0.0
 
-    def start(self, argv: Sequence[str]) -> None:
-        """Start QEMU; its own words go to `qemu.log` in the log folder. Raises HostError when it is not installed."""
-        Path(f"{self.prefix}.log").touch()
-        with (self._folder / "qemu.log").open("wb") as log:
+    def start(self, argv: Sequence[str], until: float | None = None) -> None:
+        """Start QEMU; its own words go to `qemu.log` in the log folder. Raises HostError when it is not installed.
+
+        When the monotonic clock reaches `until`, QEMU is ended, so that nobody waits for longer on what a guest sends.
+        """
+        with (self._folder / "qemu.log").open("wb") as log, self._log.open("wb") as console:
             self.started_at = time.monotonic()
             try:
                 self._process = subprocess.Popen(
                     list(argv),
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
+                    stdin=subprocess.PIPE,
+                    stdout=console,
+                    stderr=log,
+                    bufsize=0,
                     start_new_session=True,
                     preexec_fn=_die_with_parent,  # noqa: PLW1509 - one prctl(2), no locks
                 )
             except FileNotFoundError as error:
                 raise HostError(f"{argv[0]}: not found", INSTALL) from error
+        if until is not None:
+            self._limit = threading.Timer(until - time.monotonic(), self.end)
+            self._limit.daemon = True
+            self._limit.start()
 
     def exit_code(self) -> int | None:
         """QEMU's exit code, or None while it runs."""
@@ -60,7 +67,7 @@ class Machine:
 
     def serial(self) -> bytes:
         """The whole serial log so far."""
-        return Path(f"{self.prefix}.log").read_bytes()
+        return self._log.read_bytes()
 
     def words(self) -> str:
         """What QEMU itself had to say."""
@@ -71,13 +78,9 @@ class Machine:
 
     def say(self, line: str) -> None:
         """Write a line to the guest's serial console."""
-        with contextlib.suppress(OSError):
-            if self._console is None:
-                self._console = socket.socket(socket.AF_UNIX)
-                self._console.connect(f"{self.prefix}.sock")
-                # what the guest says comes here now too; unread, it would soon block the guest
-                threading.Thread(target=_drain, args=(self._console,), daemon=True).start()
-            self._console.sendall(line.encode() + b"\n")
+        if self._process and self._process.stdin:
+            with contextlib.suppress(OSError):  # it has ended
+                self._process.stdin.write(line.encode() + b"\n")
 
     def ask(self, command: str, **arguments: object) -> object:
         """The answer to a QMP command (QEMU's qapi), or None when QEMU does not answer within two seconds."""
@@ -124,20 +127,14 @@ class Machine:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._limit:
+            self._limit.cancel()
         self.end()
-        if self._console is not None:
-            with contextlib.suppress(OSError):
-                self._console.shutdown(socket.SHUT_RDWR)
-            self._console.close()
+        if self._process and self._process.stdin:
+            self._process.stdin.close()
         with contextlib.suppress(OSError):
-            shutil.copyfile(f"{self.prefix}.log", self._folder / "serial.log")
+            shutil.copyfile(self._log, self._folder / "serial.log")
         shutil.rmtree(self._private, ignore_errors=True)
-
-
-def _drain(connection: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        while connection.recv(65536):
-            pass
 
 
 def _die_with_parent() -> None:

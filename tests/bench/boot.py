@@ -32,7 +32,7 @@ def first_answer(image: Image, platform: Platform, accelerator: Accelerator, pat
     ports = net.free_ports(image.ports)
     request = f"GET {path} HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n".encode()
     with Machine(folder) as machine:
-        machine.start(command(image, platform, accelerator, ports=ports, serial=machine.prefix))
+        machine.start(command(image, platform, accelerator, ports=ports))
         while (now := time.monotonic() - machine.started_at) < LIMIT_S:
             try:
                 answer = net.converse(ports[image.ports[0]], request, lambda got: len(got) > 15, PATIENCE_S)

@@ -26,11 +26,9 @@ LIMIT_S = 30.0
 def argv(machine: Machine, *more: str) -> list[str]:
     """A machine without a guest: its processor has nothing to run, it stays until it is ended."""
     platform = load_platform(REPOSITORY / "recipes", "microvm")
-    console = f"socket,id=s0,path={machine.prefix}.sock,server=on,wait=off,logfile={machine.prefix}.log"
     return [
         platform.qemu_binary, "-machine", platform.machine, *platform.qemu, *platform.accelerators["tcg"].qemu,
-        "-m", "32M", "-chardev", console, "-serial", "chardev:s0",
-        "-qmp", f"unix:{machine.qmp},server=on,wait=off", *more,
+        "-m", "32M", "-serial", "stdio", "-qmp", f"unix:{machine.qmp},server=on,wait=off", *more,
     ]  # fmt: skip
 
 
@@ -57,11 +55,11 @@ def alive(pid: int) -> bool:
         return False
 
 
-def pid_of(prefix: str) -> int:
-    """The QEMU whose console is at this place; 0: there is none."""
+def pid_of(qmp: str) -> int:
+    """The QEMU that is asked at this place; 0: there is none."""
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if f"path={prefix}.sock".encode() in (folder / "cmdline").read_bytes() and alive(int(folder.name)):
+            if f"unix:{qmp},".encode() in (folder / "cmdline").read_bytes() and alive(int(folder.name)):
                 return int(folder.name)
     return 0
 
@@ -69,7 +67,7 @@ def pid_of(prefix: str) -> int:
 def running(machine: Machine) -> int:
     """Wait until the machine answers; its QEMU's pid."""
     wait_for(lambda: machine.ask("query-status"), LIMIT_S, "QEMU")
-    return pid_of(machine.prefix)
+    return pid_of(machine.qmp)
 
 
 def test_a_machine_runs_until_it_is_ended(tmp_path: Path) -> None:
@@ -115,7 +113,7 @@ def test_a_machine_dies_with_its_parent(tmp_path: Path) -> None:
         "import sys, time; from pathlib import Path; from builder.edges.qemu import Machine\n"
         "machine = Machine(Path(sys.argv[1])).__enter__()\n"
         "from tests.vm.test_boot_machine import idle, running\n"
-        "machine.start(idle(machine)); print(running(machine), machine.prefix, flush=True); time.sleep(1000)\n"
+        "machine.start(idle(machine)); print(running(machine), machine.qmp, flush=True); time.sleep(1000)\n"
     )
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     parent = subprocess.Popen(
@@ -124,8 +122,8 @@ def test_a_machine_dies_with_its_parent(tmp_path: Path) -> None:
     )  # fmt: skip
     try:
         assert parent.stdout
-        pid, prefix = parent.stdout.readline().split()
-        assert pid_of(prefix) == int(pid) != 0
+        pid, qmp = parent.stdout.readline().split()
+        assert pid_of(qmp) == int(pid) != 0
     finally:
         parent.kill()
         parent.wait()
@@ -138,6 +136,13 @@ def test_what_the_guest_says_is_there_at_once_and_kept(tmp_path: Path) -> None:
         machine.start(argv(machine, *writes(text, tmp_path)))
         assert machine.wait(lambda: machine.serial() == text, time.monotonic() + LIMIT_S), machine.serial()
     assert (tmp_path / "serial.log").read_bytes() == text
+
+
+def test_a_machine_ends_at_its_limit_whatever_else_happens(tmp_path: Path) -> None:
+    with Machine(tmp_path) as machine:
+        machine.start(idle(machine), time.monotonic() + 0.2)
+        wait_for(lambda: machine.exit_code() is not None, LIMIT_S, "the machine's limit")
+        assert machine.exit_code() == -signal.SIGKILL
 
 
 def test_a_silent_machine_leaves_an_empty_log(tmp_path: Path) -> None:

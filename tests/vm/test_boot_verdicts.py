@@ -9,6 +9,7 @@ import pytest
 
 from builder.analyse.table import names
 from builder.assemble import cpio
+from builder.boot import serial
 from builder.boot.smoke import smoke
 from builder.configure.recipes import load_platform
 from builder.definition import Check, DebianSource, Definition, ExitCheck, LogCheck, Run, Smoke
@@ -110,6 +111,14 @@ def test_a_guest_that_stops_when_asked_passes(judged: Judge) -> None:
     verdict = judged("obedient")
     assert verdict.passed, verdict.checks
     assert '"event":"stop"' in Path(verdict.serial_log).read_text()
+
+
+def test_no_byte_is_lost_or_doubled_after_something_was_said_to_the_guest(judged: Judge) -> None:
+    verdict = judged("obedient_at_length")
+    assert verdict.passed, verdict.checks
+    found = serial.events(serial.lines_of(Path(verdict.serial_log).read_bytes()))
+    lines = [event.facts["line"] for event in found if event.name == "output"]
+    assert lines == [f"still finishing request {number}" for number in range(1000)]
 
 
 def test_another_exit_code_passes_where_it_is_expected(judged: Judge) -> None:

@@ -77,6 +77,23 @@ static void obedient(void)
 	halt("0");
 }
 
+static void obedient_at_length(void)
+{
+	struct termios settings;
+	char facts[80];
+
+	tcgetattr(0, &settings);
+	settings.c_lflag &= ~(tcflag_t)ECHO;
+	tcsetattr(0, TCSANOW, &settings);
+	start();
+	listen();
+	for (int number = 0; number < 1000; number++) {
+		snprintf(facts, sizeof facts, ",\"stream\":\"stdout\",\"line\":\"still finishing request %d\"", number);
+		event("output", facts);
+	}
+	halt("0");
+}
+
 static void obedient_badly(void)
 {
 	start();

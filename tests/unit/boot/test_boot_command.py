@@ -32,11 +32,11 @@ def without_network(image: Image) -> Image:
 
 
 def line(
-    image: Image, machine: str = "microvm", accelerator: str = "tcg", *, disk: str = "", serial: str = "/run/kiln/s"
+    image: Image, machine: str = "microvm", accelerator: str = "tcg", *, disk: str = "", qmp: str = "/run/kiln/qmp"
 ) -> tuple[str, ...]:
     ports = {guest: PUBLISHED[guest] for guest in (*image.ports, image.agent_port) if guest}
     chosen = Accelerator(accelerator, "golden")  # type: ignore[arg-type]
-    return command(image, platform_named(machine), chosen, ports=ports, serial=serial, qmp="/run/kiln/qmp", disk=disk)
+    return command(image, platform_named(machine), chosen, ports=ports, qmp=qmp, disk=disk)
 
 
 def following(argv: tuple[str, ...], option: str) -> list[str]:
@@ -90,7 +90,7 @@ def test_the_guest_is_told_its_address_and_its_gateway() -> None:
 
 def test_memory_can_be_another_than_the_images() -> None:
     chosen = Accelerator("tcg", "")
-    argv = command(SERVING, platform_named("microvm"), chosen, ports=PUBLISHED, serial="stdio", memory_mib=13)
+    argv = command(SERVING, platform_named("microvm"), chosen, ports=PUBLISHED, memory_mib=13)
     assert following(argv, "-m") == ["13M"]
 
 
@@ -101,10 +101,7 @@ def test_a_comma_in_a_disks_path_is_part_of_the_path() -> None:
 
 
 def test_a_comma_in_the_sockets_path_is_part_of_the_path() -> None:
-    argv = line(SERVING, serial="/run/a,b/s")
-    [device] = following(argv, "-chardev")
-    assert "path=/run/a,,b/s.sock," in device
-    assert device.endswith("logfile=/run/a,,b/s.log")
+    assert following(line(SERVING, qmp="/run/a,b/qmp"), "-qmp") == ["unix:/run/a,,b/qmp,server=on,wait=off"]
 
 
 # ---- run.sh ---------------------------------------------------------------------------------------------------
@@ -146,7 +143,7 @@ def test_the_script_boots_as_we_do(tmp_path: Path, machine: str, accelerator: st
     chosen = Accelerator(accelerator, "")  # type: ignore[arg-type]
     platform = platform_named(machine)
     ports = {8080: 8080, 9100: 9100}
-    wanted = command(here, platform, chosen, ports=ports, serial="stdio", disk="data.img")
+    wanted = command(here, platform, chosen, ports=ports, disk="data.img")
     assert run_by_hand(script(SERVING, platform), tmp_path, ACCEL=accelerator) == list(wanted[1:])
 
 
