@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 from builder.boot.session import Session
-from builder.definition import Check, ExitCheck, HttpCheck, LogCheck, TcpCheck
+from builder.definition import Check, ExitCheck, HttpCheck, LogCheck, RebootCheck, TcpCheck
 from builder.edges import http, net
 from builder.model import CheckResult
 
@@ -19,13 +19,17 @@ Tried = tuple[bool, str]
 def perform(check: Check, session: Session) -> CheckResult:
     """The result of one check; it is tried again while nothing answers, up to the smoke test's time limit."""
     started = time.monotonic()
-    attempts: dict[type, Callable[[], Tried]] = {
-        HttpCheck: lambda: _http(check, session),  # type: ignore[arg-type]
-        TcpCheck: lambda: _tcp(check, session),  # type: ignore[arg-type]
-        LogCheck: lambda: _log(check, session),  # type: ignore[arg-type]
-        ExitCheck: lambda: _exit(check, session),  # type: ignore[arg-type]
-    }
-    passed, detail = attempts[type(check)]()
+    match check:
+        case HttpCheck():
+            passed, detail = _http(check, session)
+        case TcpCheck():
+            passed, detail = _tcp(check, session)
+        case LogCheck():
+            passed, detail = _log(check, session)
+        case ExitCheck():
+            passed, detail = _exit(check, session)
+        case RebootCheck():
+            raise ValueError("a reboot is a new session, not a check of one")
     return CheckResult(title(check), passed, detail, round(time.monotonic() - started, 4))
 
 
