@@ -96,10 +96,10 @@ def _until_answered(attempt: Callable[[float], Tried | None], session: Session) 
         session.update()
         if result is not None:
             return result
-        if session.machine.exit_code() is not None:
-            return False, f"the machine ended: {session.last_lines()}"
         if time.monotonic() > session.setup.until:
             return False, f"no answer within the time limit: {session.last_lines()}"
+        if session.machine.exit_code() is not None:
+            return False, f"the machine ended: {session.last_lines()}"
         limit_s = min(limit_s * 1.5, TRY_S)
 
 

@@ -10,11 +10,12 @@ import pytest
 from builder.analyse.table import names
 from builder.assemble import cpio
 from builder.boot import serial
+from builder.boot.checks import title
 from builder.boot.smoke import smoke
 from builder.configure.recipes import load_platform
-from builder.definition import Check, DebianSource, Definition, ExitCheck, LogCheck, Run, Smoke
+from builder.definition import Check, DebianSource, Definition, ExitCheck, HttpCheck, LogCheck, Run, Smoke, TcpCheck
 from builder.model import Accelerator, CheckResult, File, Image, Verdict
-from tests.conftest import REPOSITORY, make_checkout
+from tests.conftest import REPOSITORY, Checkout, make_checkout
 
 pytestmark = [pytest.mark.vm, pytest.mark.slow]
 
@@ -30,12 +31,26 @@ Judge = Callable[..., Verdict]
 
 
 @pytest.fixture(scope="module")
-def kernel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The kernel that Kiln makes for `hello`."""
-    checkout = make_checkout(tmp_path_factory.mktemp("verdicts"))
-    outcome = checkout.run("build", "--app", "hello")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    return make_checkout(tmp_path_factory.mktemp("verdicts"))
+
+
+def kernel_of(checkout: Checkout, app: str) -> Path:
+    outcome = checkout.run("build", "--app", app)
     assert outcome.exit_code == 0, outcome.stderr
-    return checkout.root / "dist/hello/kernel"
+    return checkout.root / "dist" / app / "kernel"
+
+
+@pytest.fixture(scope="module")
+def kernel(checkout: Checkout) -> Path:
+    """The kernel that Kiln makes for `hello`."""
+    return kernel_of(checkout, "hello")
+
+
+@pytest.fixture(scope="module")
+def networked(checkout: Checkout) -> Path:
+    """The kernel that Kiln makes for `nginx`."""
+    return kernel_of(checkout, "nginx")
 
 
 @pytest.fixture
@@ -43,7 +58,12 @@ def judged(kernel: Path, tmp_path: Path) -> Judge:
     """Boots a guest (`""`: one without an init) and returns the verdict on it."""
 
     def judge(
-        behaviour: str, *checks: Check, timeout_s: float = PATIENT_S, tolerate: Sequence[str] = (), boots: str = ""
+        behaviour: str,
+        *checks: Check,
+        timeout_s: float = PATIENT_S,
+        tolerate: Sequence[str] = (),
+        boots: Path = kernel,
+        ports: tuple[int, ...] = (),
     ) -> Verdict:
         rootfs = tmp_path / "rootfs.cpio"
         rootfs.write_bytes(b"".join(cpio.archive(_tree(behaviour, tmp_path), _content)))
@@ -55,7 +75,7 @@ def judged(kernel: Path, tmp_path: Path) -> Judge:
                 Run(("/init",), stop_timeout_s=0.5),
                 smoke=Smoke(timeout_s, tuple(tolerate), checks),
             ),
-            Image("guest", boots or str(kernel), "", str(rootfs), 32, "microvm"),
+            Image("guest", str(boots), "", str(rootfs), 32, "microvm", ports),
             load_platform(REPOSITORY / "recipes", "microvm"),
             Accelerator("tcg", "a test"),
             scratch=evidence,
@@ -257,13 +277,25 @@ def test_a_guest_that_talks_nonsense(judged: Judge) -> None:
     assert result(verdict, r"log ^\[1, 2\]$").passed
 
 
+@pytest.mark.parametrize("behaviour", ["trickles", "mute"])
+@pytest.mark.parametrize("check", [HttpCheck("/"), TcpCheck("hello", "^never$")], ids=["http", "tcp"])
+def test_an_answer_that_never_comes_to_its_end(judged: Judge, networked: Path, behaviour: str, check: Check) -> None:
+    found = failed(judged(behaviour, check, timeout_s=SHORT_S, boots=networked, ports=(8080,)))
+    assert set(found) == {title(check), SHUTDOWN}
+
+
+def test_a_port_that_nobody_serves(judged: Judge, networked: Path) -> None:
+    found = failed(judged("stubborn", HttpCheck("/"), timeout_s=SHORT_S, boots=networked, ports=(8080,)))
+    assert found["GET /"].startswith("no answer within the time limit: ")
+
+
 def test_a_kernel_that_qemu_cannot_load(judged: Judge, tmp_path: Path) -> None:
-    detail = failed(judged("good", boots=str(tmp_path / "absent")))[HEALTHY]
+    detail = failed(judged("good", boots=tmp_path / "absent"))[HEALTHY]
     assert detail.startswith("the machine ended: ")
     assert str(tmp_path / "absent") in detail
 
 
 def test_a_kernel_that_is_none(judged: Judge, tmp_path: Path) -> None:
     (tmp_path / "text").write_text("This is no kernel.\n" * 100)
-    detail = failed(judged("good", boots=str(tmp_path / "text"), timeout_s=SHORT_S))[HEALTHY]
+    detail = failed(judged("good", boots=tmp_path / "text", timeout_s=SHORT_S))[HEALTHY]
     assert detail.startswith(("the machine ended: ", "not within the time limit"))

@@ -193,15 +193,21 @@ def test_a_full_disk_is_one_line(cold_checkout: Checkout) -> None:
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda n: n.name)
+KILLED_WITH = {signal.SIGINT: "geteuid", signal.SIGTERM: "getegid", signal.SIGKILL: "getgid"}  # a set of calls each
+
+
+@pytest.mark.parametrize("number", list(KILLED_WITH), ids=lambda n: n.name)
 def test_an_ended_build_leaves_nothing_broken(tmp_path: Path, number: signal.Signals) -> None:
-    """The application, the agent and everything after them are new here; the kernel is the session's."""
+    """The application and its set of system calls are new at each turn, so every stage but unpacking has work to do;
+    the delays meet all of them, the kernel's among them."""
     root = tmp_path / "checkout"
     root.mkdir()
     checkout = make_checkout(root)
-    for delay_s in (0.3, 0.7, 1.2, 2.0):
-        marker = f"{tmp_path.name} {delay_s}"
-        define(checkout, "ended", f'#include <stdio.h>\nint main(void) {{ puts("{marker}"); return 0; }}')
+    for delay_s, call in ((0.3, "getppid"), (0.8, "times"), (1.5, "getpgid"), (2.5, "getsid"), (4.0, "sched_yield")):
+        marker = f"{tmp_path.name} {delay_s} {time.time()}"
+        folder = define(checkout, "ended", f'#include <stdio.h>\nint main(void) {{ puts("{marker}"); return 0; }}')
+        with (folder / "image.toml").open("a") as stream:
+            stream.write(f'\n[needs]\nsyscalls = ["{call}", "{KILLED_WITH[number]}"]\n')
         process = checkout.start("build", "--app", "ended", "--smoke")
         time.sleep(delay_s)
         os.killpg(process.pid, number) if number == signal.SIGKILL else process.send_signal(number)

@@ -1,7 +1,12 @@
 /* A guest that speaks the agent's event contract, or breaks it: one behaviour per build (-DBEHAVIOUR=name). */
+#include <arpa/inet.h>
+#include <net/if.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/reboot.h>
+#include <sys/socket.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -26,7 +31,7 @@ static void event(const char *name, const char *facts)
 }
 
 /* wait for a line on the console; whoever hangs does so here, whatever he is told */
-static void listen(void)
+static void hear(void)
 {
 	char data[64];
 	while (read(0, data, sizeof data) < 0)
@@ -36,7 +41,7 @@ static void listen(void)
 static void hang(void)
 {
 	for (;;)
-		listen();
+		hear();
 }
 
 static void end(void)
@@ -72,7 +77,7 @@ static void good(void)
 static void obedient(void)
 {
 	start();
-	listen();
+	hear();
 	event("stop", ",\"reason\":\"host\"");
 	halt("0");
 }
@@ -86,7 +91,7 @@ static void obedient_at_length(void)
 	settings.c_lflag &= ~(tcflag_t)ECHO;
 	tcsetattr(0, TCSANOW, &settings);
 	start();
-	listen();
+	hear();
 	for (int number = 0; number < 1000; number++) {
 		snprintf(facts, sizeof facts, ",\"stream\":\"stdout\",\"line\":\"still finishing request %d\"", number);
 		event("output", facts);
@@ -97,7 +102,7 @@ static void obedient_at_length(void)
 static void obedient_badly(void)
 {
 	start();
-	listen();
+	hear();
 	halt("143");
 }
 
@@ -207,6 +212,54 @@ static void floods(void)
 static void reboots_at_once(void)
 {
 	end();
+}
+
+static int serving(void)
+{
+	struct sockaddr_in here = {.sin_family = AF_INET};
+	struct ifreq request = {.ifr_name = "eth0"};
+	int server = socket(AF_INET, SOCK_STREAM, 0);
+
+	here.sin_addr.s_addr = inet_addr("10.0.2.15");
+	memcpy(&request.ifr_addr, &here, sizeof here);
+	ioctl(server, SIOCSIFADDR, &request);
+	request.ifr_flags = IFF_UP;
+	ioctl(server, SIOCSIFFLAGS, &request);
+	here.sin_addr.s_addr = 0;
+	here.sin_port = htons(8080);
+	bind(server, (struct sockaddr *)&here, sizeof here);
+	if (listen(server, 100)) {
+		event("error", ",\"what\":\"listen\",\"error\":\"\"");
+		end();
+	}
+	return server;
+}
+
+/* answers, but never to the end */
+static void trickles(void)
+{
+	static const char head[] = "HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n";
+	int server = serving();
+
+	start();
+	for (;;) {
+		int client = accept(server, 0, 0);
+
+		send(client, head, sizeof head - 1, MSG_NOSIGNAL);
+		while (send(client, "x", 1, MSG_NOSIGNAL) == 1)
+			poll(0, 0, 2);
+		close(client);
+	}
+}
+
+/* takes every connection and says nothing */
+static void mute(void)
+{
+	int server = serving();
+
+	start();
+	for (;;)
+		accept(server, 0, 0);
 }
 
 static void raves(void)
