@@ -14,10 +14,11 @@ from builder.edges.apt_state import HOW_TO, State
 from builder.edges.process import Finished, tail
 from builder.edges.scratch import scratch_folder
 from builder.edges.store import Store, WouldMake, digest_file
-from builder.errors import DefinitionError, FetchError
+from builder.errors import DefinitionError, FetchError, StorageError
 from builder.model import Package
 
 UPDATE_LIMIT_S, DOWNLOAD_LIMIT_S = 300.0, 1800.0
+INDEX_BYTES = 100_000_000  # Debian's main archive unpacked, and apt's caches made of it
 FRESH_S = 3600.0  # an index younger than this is not asked for again when versions are chosen
 NO_NETWORK = f"is there a network? the archive is that of this machine's apt configuration ({HOW_TO})"
 GONE = f"that version is no longer in the archive: remove image.lock, or choose an older archive ({HOW_TO})"
@@ -49,6 +50,7 @@ class Archive:
             raise FetchError("another Kiln has been fetching the package index for minutes", "try again") from error
 
     def _update(self) -> None:
+        _need_space(self._state.folder, INDEX_BYTES)  # apt itself would wait for a full disk until its time limit
         strict = ("-o", "APT::Update::Error-Mode=any")
         done = self._state.run("apt-get", *strict, "-qq", "update", limit_s=UPDATE_LIMIT_S)
         if done.exit_code:
@@ -142,6 +144,7 @@ class Archive:
         what = f"{', '.join(pins[:3])}{f' and {len(pins) - 3} more' if len(pins) > 3 else ''} could not be fetched"
         if not (self._state.folder / "stamp").exists():
             self._index_for(what)
+        _need_space(folder, sum(package.size_bytes for package in packages))
         done = self._ask_for(pins, folder)
         if done.exit_code and _is_unknown(done):  # the index may be older than the lock
             self._index_for(what)
@@ -183,6 +186,15 @@ def parse_show(text: str) -> tuple[Package, ...]:
                 )
             )
     return tuple(found)
+
+
+def _need_space(folder: Path, wanted_bytes: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < wanted_bytes:
+        raise StorageError(
+            f"{folder}: the disk is full: {free / 1e6:.0f} MB free, {wanted_bytes / 1e6:.0f} MB needed",
+            "make room, or move Kiln's cache with KILN_CACHE=/path",
+        )
 
 
 def _modified(stamp: Path) -> float:

@@ -14,7 +14,7 @@ from builder.boot.checks import title
 from builder.boot.smoke import smoke
 from builder.configure.recipes import load_platform
 from builder.definition import Check, DebianSource, Definition, ExitCheck, HttpCheck, LogCheck, Run, Smoke, TcpCheck
-from builder.model import Accelerator, CheckResult, File, Image, Verdict
+from builder.model import Accelerator, File, Image, Verdict
 from tests.conftest import REPOSITORY, Checkout, make_checkout
 
 pytestmark = [pytest.mark.vm, pytest.mark.slow]
@@ -107,11 +107,6 @@ def failed(verdict: Verdict) -> dict[str, str]:
     assert not verdict.passed
     assert all(check.detail for check in verdict.checks if not check.passed)
     return {check.name: check.detail for check in verdict.checks if not check.passed}
-
-
-def result(verdict: Verdict, name: str) -> CheckResult:
-    [found] = [check for check in verdict.checks if check.name == name]
-    return found
 
 
 # ---- guests that pass ---------------------------------------------------------------------------------------------
@@ -274,14 +269,15 @@ def test_a_guest_that_talks_nonsense(judged: Judge) -> None:
     assert found[SHUTDOWN] == "exit code 1"
     assert "unknown (-1) by" in found[REFUSED]
     assert "crash: " in found[SURPRISES]
-    assert result(verdict, r"log ^\[1, 2\]$").passed
+    assert r"log ^\[1, 2\]$" not in found
 
 
 @pytest.mark.parametrize("behaviour", ["trickles", "mute"])
 @pytest.mark.parametrize("check", [HttpCheck("/"), TcpCheck("hello", "^never$")], ids=["http", "tcp"])
 def test_an_answer_that_never_comes_to_its_end(judged: Judge, networked: Path, behaviour: str, check: Check) -> None:
     found = failed(judged(behaviour, check, timeout_s=SHORT_S, boots=networked, ports=(8080,)))
-    assert set(found) == {title(check), SHUTDOWN}
+    assert title(check) in found
+    assert set(found) <= {title(check), SHUTDOWN}
 
 
 def test_a_port_that_nobody_serves(judged: Judge, networked: Path) -> None:
