@@ -30,7 +30,7 @@ APP = "name of an image definition, images/NAME/image.toml"
 @cli.mapped
 def build(
     _context: Context,
-    app: str,
+    app: str = "",
     profile: str = "",
     platform: str = "",
     accelerator: str = "",
@@ -59,7 +59,7 @@ def build(
 )
 @cli.mapped
 def run(
-    _context: Context, app: str, publish: list[str], accelerator: str = "", memory: int = 0, disk: str = ""
+    _context: Context, publish: list[str], app: str = "", accelerator: str = "", memory: int = 0, disk: str = ""
 ) -> None:
     """Boot a built image in the foreground; Ctrl-C stops it cleanly."""
     from builder import commands  # noqa: PLC0415
@@ -76,7 +76,9 @@ def run(
     }
 )
 @cli.mapped
-def smoke(_context: Context, app: str, accelerator: str = "", json: bool = False, least_memory: bool = False) -> None:
+def smoke(
+    _context: Context, app: str = "", accelerator: str = "", json: bool = False, least_memory: bool = False
+) -> None:
     """Boot a built image and run its checks."""
     from builder import commands  # noqa: PLC0415
 
@@ -105,7 +107,7 @@ def list_images(_context: Context, json: bool = False) -> None:
 @cli.mapped
 def explain(
     _context: Context,
-    app: str,
+    app: str = "",
     syscall: str = "",
     option: str = "",
     file: str = "",

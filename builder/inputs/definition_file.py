@@ -28,7 +28,7 @@ def load(images: Path, name: str) -> Definition:
         near = difflib.get_close_matches(name, known, 3, 0.5)
         there_are = f"there are: {', '.join(known)}" if known else "make one: docs/tutorial/your-own-service.md"
         hint = f"did you mean {', '.join(near)}?" if near else there_are
-        raise DefinitionError(f"no image named {name!r} in images/", hint)
+        raise DefinitionError(f"no image named {name!r} in images/" if name else "which image? give --app NAME", hint)
     try:
         return parse(path.read_text(encoding="utf-8"), name)
     except UnicodeDecodeError as error:

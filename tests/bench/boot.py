@@ -24,7 +24,7 @@ from builder.model import Accelerator, Image, Platform
 from builder.pipeline import Place
 
 REPOSITORY = Path(__file__).parent.parent.parent
-PATIENCE_S, LIMIT_S = 0.03, 20.0
+PATIENCE_S, PAUSE_S, LIMIT_S = 0.03, 0.005, 20.0
 
 
 def first_answer(image: Image, platform: Platform, accelerator: Accelerator, path: str, folder: Path) -> float:
@@ -37,6 +37,7 @@ def first_answer(image: Image, platform: Platform, accelerator: Accelerator, pat
             try:
                 answer = net.converse(ports[image.ports[0]], request, lambda got: len(got) > 15, PATIENCE_S)
             except OSError:
+                time.sleep(PAUSE_S)  # a refused connection returns at once: a tight loop would only load the guest
                 continue
             if answer.startswith(b"HTTP/1.1 200"):
                 return time.monotonic() - machine.started_at
