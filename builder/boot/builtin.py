@@ -1,5 +1,6 @@
 """What every smoke test demands besides the definition's own checks."""
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 
@@ -48,7 +49,7 @@ def agent_pages(session: Session) -> tuple[tuple[CheckResult, ...], Mapping[str,
             "no answer" if answer is None else "" if answer.status == 200 else f"{answer.status}: {answer.text[:200]}"
         )
         if answer is not None and page == "/metrics" and not detail:
-            values, detail = _metrics(answer.text)
+            values, detail = metrics_of(answer.text)
         results.append(CheckResult(f"agent's {page}", not detail, detail, round(time.monotonic() - started, 4)))
     return tuple(results), values
 
@@ -66,12 +67,13 @@ def parse_metrics(text: str) -> dict[str, float]:
     return found
 
 
-def _metrics(text: str) -> tuple[dict[str, float], str]:
-    """The metrics' values, and what is wrong with them."""
+def metrics_of(text: str) -> tuple[dict[str, float], str]:
+    """The values of a metrics page that JSON can hold, and what is wrong with the page."""
     try:
-        values = parse_metrics(text)
+        found = parse_metrics(text)
     except ValueError as error:
         return {}, str(error)
+    values = {name: value for name, value in found.items() if math.isfinite(value)}
     if not text.endswith("# EOF\n"):
         return values, "the text does not end with # EOF"
     return values, "" if values.get("kiln_application_up") == 1 else "kiln_application_up is not 1"

@@ -4,7 +4,7 @@ import contextlib
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from builder.boot import serial
@@ -15,7 +15,7 @@ from builder.edges import disk as disks
 from builder.edges import net
 from builder.edges.qemu import Machine
 from builder.edges.scratch import scratch_folder
-from builder.errors import HostError
+from builder.errors import BuilderError, HostError, SmokeError
 from builder.model import Accelerator, Image, Platform
 
 POLL_S = 0.05
@@ -27,7 +27,8 @@ def run(
 ) -> int:
     """Boot an image and stay until it ends; returns the machine's exit code (the application's).
 
-    Ctrl-C or SIGTERM asks it to stop; a second one ends it at once. Raises HostError for a port that is taken.
+    Ctrl-C or SIGTERM asks it to stop, as soon as the agent listens; a second one ends it at once. Raises HostError for
+    a port that is taken and where QEMU fails, SmokeError for a machine that ends without the agent's last word.
     """
     net.need_free(publish.values())
     data = str(disks.make(disk, image.disk_mib)) if disk else ""
@@ -37,29 +38,43 @@ def run(
         console.note(f"  127.0.0.1:{host} → port {guest}{' (agent)' if guest == image.agent_port else ''}")
     with scratch_folder("run") as folder, Machine(folder) as machine:
         argv = command(image, platform, accelerator, ports=publish, qmp=machine.qmp, disk=data)
-        with _stops_on_signal(machine) as asked:
+        with _stops_on_signal() as asked:
             machine.start(argv)
             printer = Printer(console)
-            while machine.exit_code() is None and len(asked) < 2:
-                printer.show(machine.serial())
-                time.sleep(POLL_S)
-            printer.show(machine.serial())
+            _stay(machine, printer, asked)
         if printer.code is None and not asked:
-            said = (folder / "qemu.log").read_text(errors="replace").strip()
-            raise HostError(
-                f"QEMU ended without the agent's last word: {said.splitlines()[-1] if said else 'silently'}"
-            )
+            raise _broken_down(image, machine, printer)
         return KILLED if printer.code is None else printer.code
 
 
+def _stay(machine: Machine, printer: "Printer", asked: Sequence[int]) -> None:
+    """Show what the machine says until it ends or was asked twice to."""
+    told = False
+    while machine.exit_code() is None and len(asked) < 2:
+        printer.show(machine.serial(printer.size))
+        if asked and printer.heard and not told:  # before the agent is there, nobody would hear it
+            machine.say("stop")
+            told = True
+        time.sleep(POLL_S)
+    printer.show(machine.serial(printer.size))
+
+
+def _broken_down(image: Image, machine: Machine, printer: "Printer") -> BuilderError:
+    """What to say of a machine that ended without the agent's last word."""
+    if code := machine.exit_code():
+        said = machine.words().splitlines()
+        return HostError(f"QEMU ended with exit code {code}: {said[-1] if said else 'silently'}")
+    seen = printer.panic or "it ended without the agent's last word"
+    return SmokeError(f"{image.name} broke down: {seen}", f"./invoke smoke --app {image.name} checks it")
+
+
 @contextlib.contextmanager
-def _stops_on_signal(machine: Machine) -> Iterator[list[int]]:
-    """While this lasts, SIGINT and SIGTERM ask the machine to stop; the list holds the signals that came."""
+def _stops_on_signal() -> Iterator[list[int]]:
+    """While this lasts, SIGINT and SIGTERM do nothing but to be in the list."""
     asked: list[int] = []
 
     def on_signal(number: int, _frame: object) -> None:
         asked.append(number)
-        machine.say("stop")
 
     previous = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -74,22 +89,33 @@ class Printer:
 
     def __init__(self, console: Console) -> None:
         self.code: int | None = None
+        self.heard = False  # the agent
+        self.panic = ""
         self._console = console
-        self._shown = 0
+        self._reader = serial.Reader()
 
-    def show(self, log: bytes) -> None:
-        """Print the lines that are complete and new."""
-        lines = serial.lines_of(log[: log.rfind(b"\n") + 1])[:-1]
-        for line in lines[self._shown :]:
+    @property
+    def size(self) -> int:
+        """How many bytes of the log were seen."""
+        return self._reader.size
+
+    def show(self, data: bytes) -> None:
+        """Print the lines that these next bytes of the log complete."""
+        for line in self._reader.feed(data):
             event = serial.event_of(line)
             if event is None:
-                if line.strip() and line.strip() != "stop":
-                    self._console.note(f"  kernel: {line}")
+                self._other(line)
             else:
                 self._event(event)
-        self._shown = len(lines)
+
+    def _other(self, line: str) -> None:
+        if line.strip() not in ("", "stop"):
+            self._console.note(f"  kernel: {line}")
+        if not self.panic and serial.panicked([line]):
+            self.panic = line.strip()
 
     def _event(self, event: Event) -> None:
+        self.heard = True
         if event.name == "output":
             stream = sys.stderr if event.facts.get("stream") == "stderr" else sys.stdout
             print(event.facts.get("line", ""), file=stream, flush=True)

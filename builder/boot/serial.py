@@ -65,6 +65,30 @@ def lines_of(data: bytes) -> tuple[str, ...]:
     return tuple(text.split("\n"))
 
 
+class Reader:
+    """A log that grows: every byte of it is looked at once. `size` is how many there were, `rest` the last line, which
+    has not come to its end."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._rest = bytearray()
+
+    def feed(self, data: bytes) -> tuple[str, ...]:
+        """The lines that come to their end with these next bytes."""
+        self.size += len(data)
+        ended, newline, rest = data.rpartition(b"\n")
+        if not newline:
+            self._rest += data
+            return ()
+        lines = lines_of(bytes(self._rest) + ended)
+        self._rest = bytearray(rest)
+        return lines
+
+    @property
+    def rest(self) -> str:
+        return lines_of(bytes(self._rest))[0]
+
+
 def events(lines: Sequence[str]) -> tuple[Event, ...]:
     """All events of some lines, in order."""
     return tuple(event for event in map(event_of, lines) if event is not None)

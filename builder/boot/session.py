@@ -36,10 +36,10 @@ class Session:
         self.setup = setup
         self.machine = machine
         self.ports: Mapping[int, int] = free_ports(served)
-        self.lines: tuple[str, ...] = ()
-        self.events: tuple[Event, ...] = ()
+        self.lines = [""]  # the last one may not be complete
+        self.events: list[Event] = []
         self.moments: list[Moment] = []
-        self._size = 0
+        self._reader = serial.Reader()
 
     def boot(self) -> None:
         """Start the machine."""
@@ -56,15 +56,14 @@ class Session:
 
     def update(self) -> None:
         """Read what is new on the serial console."""
-        data = self.machine.serial()
-        if len(data) == self._size:
+        data = self.machine.serial(self._reader.size)
+        if not data:
             return
-        if self._size == 0:
-            self._note("kernel")
-        self._size = len(data)
-        self.lines = serial.lines_of(data)
-        known, self.events = len(self.events), serial.events(self.lines)
-        for event in self.events[known:]:
+        self._note("kernel")
+        ended = self._reader.feed(data)
+        self.lines[-1:] = (*ended, self._reader.rest)
+        for event in serial.events(ended):
+            self.events.append(event)
             if event.name in MOMENTS:
                 self._note(MOMENTS[event.name])
 

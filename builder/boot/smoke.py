@@ -83,7 +83,10 @@ def _one_boot(
         else:
             pages, metrics = builtin.agent_pages(session)
             results += pages
-    if session.machine.exit_code() is None or session.halt_code is not None:
+    runs = session.machine.exit_code() is None
+    session.update()
+    # where it ended too early, the check that failed has said so; where none did, its end is still to be judged
+    if runs or session.halt_code is not None or all(result.passed for result in results):
         results.append(builtin.stop(session, definition))
     session.update()
     return results, metrics

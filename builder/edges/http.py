@@ -20,11 +20,22 @@ def prepare() -> None:
 def ask(
     method: str, url: str, *, limit_s: float, body: str = "", headers: Mapping[str, str] | None = None
 ) -> Answer | None:
-    """The response to one request, or None when there was none within the limit (for connecting and for reading)."""
+    """The response to one request, or None when there was none within the limit (for connecting and for reading).
+
+    It is the guest's own: a redirection is not followed, and nothing of this machine's settings (proxies, passwords
+    in ~/.netrc) has a part in it. A body without a declared character set is read as UTF-8.
+    """
     import requests  # noqa: PLC0415 - slow to import
 
+    sent = {name: value.encode() for name, value in (headers or {}).items()}
     try:
-        response = requests.request(method, url, data=body.encode(), headers=dict(headers or {}), timeout=limit_s)
+        with requests.Session() as session:
+            session.trust_env = False
+            response = session.request(
+                method, url, data=body.encode(), headers=sent, timeout=limit_s, allow_redirects=False
+            )
     except requests.RequestException:
         return None
+    if "charset" not in response.headers.get("content-type", "").lower():
+        response.encoding = "utf-8"  # the library's guess is Latin-1 (RFC 2616)
     return Answer(response.status_code, response.text)

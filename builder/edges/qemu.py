@@ -17,6 +17,7 @@ from builder.errors import HostError
 
 PR_SET_PDEATHSIG = 1  # include/uapi/linux/prctl.h
 QMP_LIMIT_S = 2.0
+TEMPORARY, LONGEST = "/tmp", 80  # noqa: S108 - a folder of our own is made in it
 INSTALL = "install it: sudo apt-get install qemu-system-x86"
 
 
@@ -28,8 +29,9 @@ class Machine:
     """
 
     def __init__(self, log_folder: Path) -> None:
-        # sockets have paths of at most 108 bytes: a short folder of our own
-        self._private = Path(tempfile.mkdtemp(prefix="kiln-"))
+        # sockets have paths of at most 108 bytes (unix(7)): a short folder of our own, wherever TMPDIR points
+        short = len(os.fsencode(tempfile.gettempdir())) <= LONGEST
+        self._private = Path(tempfile.mkdtemp(prefix="kiln-", dir=None if short else TEMPORARY))
         self.qmp = str(self._private / "qmp")
         self._log = self._private / "serial.log"
         self._folder = log_folder
@@ -65,9 +67,11 @@ class Machine:
         """QEMU's exit code, or None while it runs."""
         return self._process.poll() if self._process else None
 
-    def serial(self) -> bytes:
-        """The whole serial log so far."""
-        return self._log.read_bytes()
+    def serial(self, since: int = 0) -> bytes:
+        """The serial log so far, from byte `since` on."""
+        with self._log.open("rb") as stream:
+            stream.seek(since)
+            return stream.read()
 
     def words(self) -> str:
         """What QEMU itself had to say."""

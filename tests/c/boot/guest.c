@@ -82,6 +82,18 @@ static void obedient(void)
 	halt("0");
 }
 
+/* stops at the word itself, not at what is left of it */
+static void obedient_to_the_word(void)
+{
+	char data[64];
+
+	start();
+	while (read(0, data, sizeof data) != 5 || memcmp(data, "stop\n", 5))
+		;
+	event("stop", ",\"reason\":\"host\"");
+	halt("0");
+}
+
 static void obedient_at_length(void)
 {
 	struct termios settings;
