@@ -70,6 +70,7 @@ class Elf:
     segments: tuple[Segment, ...]
     sections: tuple[Section, ...]
     dynamic: tuple[tuple[int, int], ...]
+    machine: str = "x86_64"
 
     def fail(self, what: str, hint: str = DAMAGED) -> AnalysisError:
         """The error that names this file and what is wrong with it."""

@@ -10,7 +10,8 @@ import msgspec
 
 from builder import paths
 from builder.analyse import exceptions
-from builder.analyse.features import FEATURES, path_need
+from builder.analyse import telling
+from builder.analyse.features import path_need
 from builder.analyse.reach import Member, Node, Reached, reach
 from builder.analyse.sinks import NUMBER, Finding, findings
 from builder.analyse.summary import Summary, summarise
@@ -74,7 +75,7 @@ def load_summary(entry: File, name: str, store: Store) -> Summary:
 def analyser_digest() -> str:
     """SHA-256 over the analyser's own files: any change of it makes all its results anew."""
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.iterdir()):
+    for path in sorted(Path(__file__).parent.rglob("*")):
         if path.suffix in (".py", ".tsv", ".toml"):
             digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
@@ -106,7 +107,7 @@ def assess(
     reached = reach(members)
     found: Found = {}
     open_: list[Finding] = []
-    for finding in findings(reached):
+    for finding in findings(reached, syscall_names()):
         if finding.value is None:
             open_.append(finding)
         else:
@@ -137,12 +138,12 @@ def _need(finding: Finding) -> str:
     if finding.kind == NUMBER:
         name = syscall_names().get(value)
         return f"syscall:{name}" if name else ""  # a number no kernel has: it answers ENOSYS
-    return FEATURES[finding.kind].needs.get(value, "")
+    return telling.need(finding.kind, value)
 
 
 def _evidence(reached: Reached, finding: Finding, how: str = "") -> Evidence:
     member = reached.members[finding.node[0]]
-    name = syscall_names().get(finding.value if finding.kind == NUMBER and finding.value is not None else finding.kind)
+    name = finding.kind[0] or syscall_names().get(finding.value or 0)
     if not how:
         how = f"calls {name}" if finding.kind == NUMBER else f"calls {name} with {finding.value:#x}"
     function = member.summary.name(finding.node[1])
@@ -166,14 +167,9 @@ def _shown(assumed: tuple[str, ...]) -> tuple[str, ...]:
 
 def _assumed(reached: Reached, found: Found, finding: Finding) -> tuple[tuple[str, ...], str]:
     if finding.kind != NUMBER:
-        name = syscall_names()[finding.kind]
-        return FEATURES[finding.kind].assumed, f"{name}: {finding.why}"
-    summary = reached.members[finding.node[0]].summary
-    beside = {
-        n for c in summary.calls if c.unit == finding.node[1] for n in c.numbers or () if isinstance(n, int)
-    }  # fmt: skip
-    names = frozenset(syscall_names().get(n, "") for n in beside)
-    known = exceptions.find(summary.soname, summary.name(finding.node[1]), names)
+        return telling.assumed(finding.kind), f"{finding.kind[0]}: {finding.why}"
+    summary = reached.members[finding.made[0][0]].summary
+    known = exceptions.find(summary.marks.get(finding.made[0][1], ""))
     if known is None:
         return tuple(f"syscall:{n}" for n in sorted(syscall_names().values())), f"system call: {finding.why}"
     needs = tuple(f"syscall:{n}" for n in known.numbers)
@@ -196,7 +192,7 @@ def _legacy(reached: Reached, found: Found) -> None:
     for i, member in enumerate(reached.members):
         for unit, address in member.summary.legacy:
             if (i, unit) in reached.parents:
-                finding = Finding(NUMBER, None, (i, unit), address)
+                finding = Finding(NUMBER, None, (i, unit), address, ((i, unit), address))
                 _note(found, "exec:i386 int 0x80", _evidence(reached, finding, "makes 32-bit system calls"))
 
 

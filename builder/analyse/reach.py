@@ -1,18 +1,19 @@
 """Reachability over all files of a closure: which functions can run, and through which chain of callers.
 
-A function can run if a reachable function calls it, jumps to it or takes its address; if its address stands in the
-data of a loaded file; if the loader runs it; or if a reachable function binds to it from another file by the loader's
-rules (first definition in load order with the wanted version).
+A function can run if a reachable function calls it, jumps to it or takes its address; if its address stands in a
+data object that reachable code refers to; if the loader runs it; or if a reachable function or object binds to it
+from another file by the loader's rules (first definition in load order with the wanted version).
 """
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from builder.analyse.arch import of
 from builder.analyse.summary import Export, Summary
 from builder.model import ClosureFile
 
-Node = tuple[int, int]  # file, unit
+Node = tuple[int, int]  # file, unit or data object
 LOOKED_UP = ("dlsym", "dlvsym")
 CHAIN = 14  # names shown of a chain of callers
 
@@ -27,7 +28,7 @@ class Member:
 
 @dataclass
 class Reached:
-    """What can run: for each reachable unit the unit that led to it (None: a start) and how."""
+    """What can run: for each reachable node the node that led to it (None: a start) and how."""
 
     members: tuple[Member, ...]
     parents: dict[Node, tuple[Node | None, str]] = field(default_factory=dict)
@@ -50,21 +51,23 @@ class Reached:
         """The definitions an import can bind to."""
         key = (file, wanted)
         if key not in self.bound:
-            name, version = self.members[file].summary.imports[wanted]
-            self.bound[key] = tuple(self._lookup(file, name, version))
+            self.bound[key] = tuple(self._lookup(file, wanted))
         return self.bound[key]
 
-    def _lookup(self, asker: int, name: str, version: str) -> Iterator[Node]:
-        """The first definition in load order; with several programs, those of each program as well."""
+    def _lookup(self, asker: int, wanted: int) -> Iterator[Node]:
+        """The first definition in load order; with several programs, those of each program as well. What a program
+        copies is defined by a library: the program's own place for it does not count."""
+        name, version = self.members[asker].summary.imports[wanted]
+        copied = wanted in self.members[asker].summary.copies
         programs = [i for i, m in enumerate(self.members) if m.file.why == "program"]
         for i, exports in enumerate(self.exports):
-            if i in programs and asker in programs and i != asker:
+            if i in programs and asker in programs and (i != asker or copied):
                 continue
             match = next((e for e in exports.get(name, ()) if _fits(e, version)), None)
             if match is None:
                 continue
-            if match.unit >= 0:
-                yield i, match.unit
+            if match.node >= 0:
+                yield i, match.node
             if i not in programs or len(programs) == 1:
                 return
 
@@ -105,27 +108,24 @@ def _starts(reached: Reached, i: int, member: Member) -> Iterator[tuple[Node, st
     summary = member.summary
     if summary.entry >= 0 and member.file.why in ("program", "interpreter"):
         yield (i, summary.entry), "entry point"
-    for unit, how in summary.roots.items():
-        yield (i, unit), how
-    for wanted in summary.root_imports:
-        for node in reached.binding(i, wanted):
-            yield node, f"its address stands in the data of {member.file.path}"
+    for node, how in summary.roots.items():
+        yield (i, node), how
     if member.file.why == "plugin":
         for export in summary.exports:
-            if export.unit >= 0:
-                yield (i, export.unit), "exported by a plugin"
+            if export.node >= 0:
+                yield (i, export.node), "exported by a plugin"
     if member.file.why == "interpreter":
         yield from _named(reached, i, summary.words, "the loader may look it up by name")
 
 
 def _onward(reached: Reached, node: Node) -> Iterator[tuple[Node, str]]:
-    file, unit = node
+    file, index = node
     summary = reached.members[file].summary
-    for target in summary.edges[unit]:
-        yield (file, target), "called"
-    for wanted in summary.uses.get(unit, ()):
+    for target in summary.edges[index]:
+        yield (file, target), "referred to"
+    for wanted in summary.uses.get(index, ()):
         for other in reached.binding(file, wanted):
-            yield other, "called in another file"
+            yield other, "referred to from another file"
 
 
 def _asked_by_name(reached: Reached) -> Iterator[tuple[Node, str]]:
@@ -140,7 +140,7 @@ def _asked_by_name(reached: Reached) -> Iterator[tuple[Node, str]]:
         seen: set[Node] = set()
         for site in summary.sites:
             if site.callee in asking and (i, site.unit) in reached.parents:
-                values = site.values.get("rsi")
+                values = site.values.get(of(summary.machine).registers[of(summary.machine).parameters[1]])
                 texts = [summary.texts.get(v) if isinstance(v, int) else None for v in values or (None,)]
                 named |= {t for t in texts if t} | (set(summary.words) if None in texts else set())
                 seen.add((i, site.unit))
@@ -156,5 +156,5 @@ def _named(reached: Reached, asker: int, names: Iterable[str], how: str) -> Iter
         if i != asker:
             for name in wanted & table.keys():
                 for export in table[name]:
-                    if export.unit >= 0:
-                        yield (i, export.unit), how
+                    if export.node >= 0:
+                        yield (i, export.node), how

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from builder.analyse import tables
-from builder.analyse.decode import Range, Reader, Unit
+from builder.analyse.arch import Unit
+from builder.analyse.decode import Range, Reader
 
 PADDING = re.compile(
     rb"(?s)(?:[\xcc\x00]|\x66*\x90|[\x66\x2e]*\x0f\x1f(?:\x00|\x40.|\x44\x00.|\x80....|\x84\x00....))*"
 )
-SETS = ("calls", "jumps", "addresses", "slots", "data", "tables", "syscalls", "legacy")
+SETS = ("calls", "jumps", "addresses", "slots", "data", "places", "syscalls", "legacy", "undecoded")
 ROUNDS = 64  # of looking for further starts; what is left after them is still reached, as part of a larger unit
 LONGEST_TABLE = 65536
 
@@ -131,6 +132,7 @@ def _joined(units: list[Unit], wanted: set[int]) -> list[Unit]:
             for name in SETS:
                 getattr(last, name).update(getattr(unit, name))
             last.returns |= unit.returns
+            last.indirect |= unit.indirect
             last.jumps = {a for a in last.jumps if not last.start <= a < last.end}
         else:
             result.append(unit)
@@ -141,21 +143,26 @@ def _finish(reader: Reader, units: list[Unit], wanted: set[int]) -> Code:
     starts = tuple(u.start for u in units)
     code = Code(tuple(units), starts, {}, {})
     edge = {a for u in units for a in u.calls | u.jumps | u.addresses}
-    bases = {a for u in units for a in u.tables}
+    bases = {a for u in units for a in u.places}
     memo: dict[int, set[int]] = {}
     for i, unit in enumerate(units):
-        targets = {t for base in unit.tables for t in _table(reader, base, bases, memo)}
+        if not unit.indirect and unit.framed:
+            continue
+        targets = {t for base in unit.places for t in _table(reader, base, bases, memo)}
         if targets:
             code.tables[i] = targets
             outside = {t for t in targets if not unit.start <= t < unit.end}
             unit.jumps |= outside
             edge |= outside
+    boundaries: dict[int, set[int]] = {}
     for address in sorted(edge | wanted):
         i = code.index(address)
         if i >= 0 and address != units[i].start:
             code.inner.setdefault(i, set()).add(address)
-            which = reader.place(address)
-            if not units[i].framed or not reader.marks[which][address - reader.ranges[which][0]]:
+            if units[i].framed and i not in boundaries:
+                unit = units[i]
+                boundaries[i] = reader.scanner.boundaries(reader.bytes_of(unit.start, unit.end), unit.start)
+            if not units[i].framed or address not in boundaries[i]:
                 reader.read(units[i], address)
     return code
 

@@ -1,0 +1,162 @@
+"""Constant propagation inside one unit: which values can a register hold at an instruction?
+
+A forward data-flow analysis over the unit's instructions, in the domain of `values`. Paths that meet are merged; an
+instruction that no path seems to reach is taken to be reached with anything in its registers.
+"""
+
+from collections.abc import Collection, Iterable
+
+from builder.analyse import values
+from builder.analyse.arch import Architecture, Step
+from builder.analyse.values import READ_ONLY, Place, State
+
+PATIENCE = 12  # changes of what is known before an instruction, after which what still grows counts as anything
+
+
+def at(
+    steps: list[Step],
+    wanted: Iterable[int],
+    arch: Architecture,
+    constant: READ_ONLY,
+    *,
+    outer: Iterable[int] = (),
+    tables: Iterable[int] = (),
+    endless: Collection[int] = (),
+) -> dict[int, State]:
+    """The state before each wanted instruction of a unit.
+
+    `outer` are addresses inside the unit that something outside refers to (nothing is known there), `tables` the
+    targets of its jump tables, reached from every indirect jump in it, `endless` functions that never return.
+    """
+    flow = _Flow(steps, arch, constant, tables, endless)
+    flow.enter(0, values.entry(arch))
+    for address in outer:
+        if (i := flow.index.get(address)) is not None:
+            flow.enter(i, {})
+    marks = {flow.index[a] for a in wanted if a in flow.index}
+    flow.run(marks)
+    for i, step in enumerate(steps):  # code that is reached in a way we do not see, but for padding
+        if i not in flow.seen and step.kind != "nop":
+            flow.enter(i, {})
+            flow.run(marks)
+    return {a: flow.found.get(flow.index.get(a, -1), {}) for a in wanted}
+
+
+class _Flow:
+    """One run of the analysis: the states before the instructions where paths meet."""
+
+    def __init__(
+        self,
+        steps: list[Step],
+        arch: Architecture,
+        constant: READ_ONLY,
+        tables: Iterable[int],
+        endless: Collection[int],
+    ) -> None:
+        self.steps, self.arch, self.constant, self.endless = steps, arch, constant, endless
+        self.index: dict[int, int] = {}
+        for i, step in enumerate(steps):
+            self.index.setdefault(step.address, i)
+        self.through = [self.index[t] for t in tables if t in self.index]
+        self.joins = {t for i in range(len(steps)) for t in self.leads(i)[0]} | set(self.through)
+        self.states: dict[int, State] = {}
+        self.found: dict[int, State] = {}
+        self.seen: set[int] = set()
+        self.visits: dict[int, int] = {}
+        self.work: list[int] = []
+
+    def leads(self, i: int) -> tuple[list[int], int | None]:
+        """Instructions a step jumps to, and the one that follows it (None: it does not run on)."""
+        step = self.steps[i]
+        onward = self.index.get(step.address + step.size)
+        match step.kind:
+            case "jump":
+                direct = self.index.get(step.target) if step.target is not None else None
+                indirect = self.through if step.target is None else []
+                return ([direct] if direct is not None else indirect), None
+            case "branch":
+                target = self.index.get(step.target) if step.target is not None else None
+                return ([target] if target is not None else []), onward
+            case "call":
+                return [], None if step.target in self.endless else onward
+            case "return" | "stop":
+                return [], None
+        return [], onward
+
+    def enter(self, i: int, state: State) -> None:
+        """Merge a state into what is known before instruction `i`; look at it again if that changed something."""
+        self.joins.add(i)
+        old = self.states.get(i)
+        new = dict(state) if old is None else values.merge(old, state)
+        if old is not None and new != old:
+            self.visits[i] = self.visits.get(i, 0) + 1
+            if self.visits[i] > PATIENCE:  # a counter: it would grow with every round
+                new = {k: v for k, v in new.items() if k == values.FLOOR or v == old.get(k)}
+        if new != old:
+            self.states[i] = new
+            self.work.append(i)
+
+    def run(self, marks: set[int]) -> None:
+        """Follow every path until no state changes any more."""
+        while self.work:
+            start = self.work.pop()
+            state = dict(self.states[start])
+            i: int | None = start
+            before: Step | None = None
+            while i is not None:
+                step = self.steps[i]
+                self.seen.add(i)
+                if i in marks:
+                    self.found[i] = dict(state)
+                targets, onward = self.leads(i)
+                equal = self.learned(before, step)
+                self.apply(step, state)
+                for t in targets:
+                    self.enter(t, state | equal if step.equal else state)
+                if step.equal is False:
+                    state |= equal
+                before, i = step, onward
+                if i is not None and (i in self.states or i in self.joins):
+                    self.enter(i, state)
+                    i = None
+
+    def learned(self, before: Step | None, step: Step) -> State:
+        """What a register holds where a comparison with a constant just before turned out equal."""
+        if step.equal is None or before is None or before.compares is None:
+            return {}
+        register, bits, constant = before.compares
+        return {register: frozenset((constant & ((1 << bits) - 1),))} if bits >= 32 else {}
+
+    def apply(self, step: Step, state: State) -> None:
+        """Change a state as an instruction does."""
+        if step.kind == "call":
+            self._call(state)
+        elif step.kind == "syscall":
+            for r in self.arch.syscall_loses:
+                state.pop(r, None)
+            values.written_by_others(state)
+        written = [
+            (r, bits, values.evaluate(state, e, self.constant)) for r, bits, e in step.sets if r >= 0
+        ]  # fmt: skip
+        for memory, size, expression in step.stores:
+            values.store(state, memory, size, values.evaluate(state, expression, self.constant))
+        for r in step.clobbers:
+            state.pop(r, None)
+        for r, bits, value in written:
+            new = values.combined(state.get(r), bits, value)
+            if new is None:
+                state.pop(r, None)
+                continue
+            state[r] = new
+            if r not in (self.arch.stack, self.arch.frame):
+                for v in new:
+                    if isinstance(v, Place):
+                        values.leak(state, v.offset)
+
+    def _call(self, state: State) -> None:
+        for r in self.arch.call_loses:
+            state.pop(r, None)
+        values.written_by_others(state)
+        top = state.get(self.arch.stack)
+        if top and len(top) == 1 and isinstance(place := next(iter(top)), Place):
+            values.forget(state, -(1 << 40), place.offset)
