@@ -95,7 +95,8 @@ class Reader:
             unit.slots |= found
             unit.data -= found
         unit.places -= code
-        unit.addresses |= {a for a in code if not unit.start <= a < unit.end}
+        inside = range(unit.start, unit.end if unit.framed else unit.start + 1)
+        unit.addresses |= {a for a in code if a not in inside}
 
 
 def _ranges(file: Elf) -> list[Range]:

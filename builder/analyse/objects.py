@@ -75,9 +75,7 @@ def _words(file: Elf, reader: Reader) -> Iterable[tuple[int, Link]]:
                 yield address, Link(address, value)
 
 
-def cut(
-    file: Elf, reader: Reader, links: Sequence[Link], places: Iterable[int], symbols: Iterable[Symbol]
-) -> Objects:
+def cut(file: Elf, reader: Reader, links: Sequence[Link], places: Iterable[int], symbols: Iterable[Symbol]) -> Objects:
     """The objects of a file. `places` are data addresses that code computes."""
     segments = [(s.address, s.address + s.memory_size) for s in file.loads() if not s.flags & elf.PF_X]
     named = {s.address for s in symbols if s.section and s.kind not in (tables.STT_FUNC, tables.STT_GNU_IFUNC)}
@@ -85,7 +83,9 @@ def cut(
     for s in file.sections:
         if s.name.startswith(".got") and s.kind != elf.SHT_NOBITS:
             firm.update(range(s.address, s.address + s.size, 8))  # each word is an object of its own
-    loose = {a for a in places if reader.place(a) < 0} | {link.target for link in links if reader.place(link.target) < 0}
+    loose = {a for a in places if reader.place(a) < 0} | {
+        link.target for link in links if reader.place(link.target) < 0
+    }
     at = {link.address for link in links}
     for place in loose - firm:
         if place % ALIGNED == ALIGNED // 2 and place in at and place - 16 not in at:

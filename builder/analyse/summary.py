@@ -232,7 +232,11 @@ class _File:
         for call in calls:
             if call.numbers is None and call.unit not in found:
                 unit = self.code.units[call.unit]
-                code = self.reader.arch.masked(self.reader.bytes_of(unit.start, unit.end), unit.start)
+                reader = self.reader
+                code = reader.bytes_of(unit.start, unit.end)
+                code = reader.arch.masked(
+                    code, unit.start, reader.low if reader.fixed else 0, reader.high * reader.fixed
+                )
                 found[call.unit] = hashlib.sha256(code).hexdigest()[:32]
         return found
 

@@ -22,6 +22,7 @@ PADDING = re.compile(
 SETS = ("calls", "jumps", "addresses", "slots", "data", "places", "syscalls", "legacy", "undecoded")
 ROUNDS = 64  # of looking for further starts; what is left after them is still reached, as part of a larger unit
 LONGEST_TABLE = 65536
+ALIGNMENT = 16  # of functions, with all compilers in use
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,9 @@ def cut(reader: Reader, known: Iterable[int], pointers: Iterable[int]) -> Code:
         if not found:
             break
         wanted |= found
-    return _finish(reader, _joined(sorted(units + loose, key=lambda u: u.start), wanted), wanted)
+    joined = _joined(sorted(units + loose, key=lambda u: u.start), wanted)
+    marks = wanted | {a for u in joined for a in u.jumps}
+    return _finish(reader, [part for unit in joined for part in _parted(reader, unit, marks)], wanted)
 
 
 def _framed(reader: Reader) -> Iterator[Unit]:
@@ -137,6 +140,37 @@ def _joined(units: list[Unit], wanted: set[int]) -> list[Unit]:
         else:
             result.append(unit)
     return result
+
+
+def _parted(reader: Reader, unit: Unit, marks: set[int]) -> list[Unit]:
+    """A unit that no record describes, parted where a function must begin: at an aligned address that nothing in the
+    unit jumps over or to, behind an instruction that does not run on, or where something outside (`marks`) leads to.
+    Code that nothing refers to is left apart so."""
+    if unit.framed or unit.indirect or unit.end - unit.start <= ALIGNMENT:
+        return [unit]
+    steps = sorted(reader.steps(unit), key=lambda s: s.address)
+    starts = [unit.start]
+    jumps = [(s.address, s.target) for s in steps if s.target is not None and unit.start <= s.target < unit.end]
+    last = ""
+    for step in steps:
+        at = step.address
+        if step.kind != "nop":
+            crossing = any((a < at) != (t < at) for a, t in jumps if not (a >= at and t in starts))
+            if (
+                (last in ("return", "jump", "stop") or at in marks)
+                and at % ALIGNMENT == 0
+                and at > unit.start
+                and not crossing
+            ):
+                starts.append(at)
+            last = step.kind
+    if len(starts) == 1:
+        return [unit]
+    parts = [Unit(a, b, hard=True) for a, b in pairwise([*starts, unit.end])]
+    parts[-1].hard = unit.hard
+    for part in parts:
+        reader.read(part, part.start)
+    return parts
 
 
 def _finish(reader: Reader, units: list[Unit], wanted: set[int]) -> Code:

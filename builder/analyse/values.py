@@ -237,4 +237,3 @@ def merge(old: State, new: State) -> State:
     if floors:
         merged[FLOOR] = frozenset((min(floors),))
     return merged
-

@@ -105,8 +105,8 @@ class Architecture(Protocol):
     def lift(self, code: bytes, start: int) -> list[Step]:
         """Every instruction of a stretch of code; bytes that are none end it."""
 
-    def masked(self, code: bytes, start: int) -> bytes:
-        """The code without the distances in it that change when a program is linked anew."""
+    def masked(self, code: bytes, start: int, low: int, high: int) -> bytes:
+        """The code without what a linker fills in: distances, and addresses between `low` and `high`."""
 
 
 @cache

@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping
 
-from iced_x86 import Code, Decoder, FlowControl, Instruction, Mnemonic, OpCodeOperandKind, OpKind
+from iced_x86 import Code, Decoder, FlowControl, Instruction, Mnemonic, OpCodeOperandKind
 
 from builder.analyse.arch import Step, Unit
 from builder.analyse.arch import x86_64_lift as lifting
 
 PLAIN, LEA, CALL, JUMP, BRANCH, RETURN, CALL_BY, JUMP_BY, SYSCALL, LEGACY, NOP, STOP, INVALID = range(13)
 ENDS = frozenset((JUMP, RETURN, JUMP_BY, STOP, INVALID))
-WIDE = (OpKind.IMMEDIATE32, OpKind.IMMEDIATE64, OpKind.IMMEDIATE32TO64)
 
 
 def _count() -> int:
@@ -158,9 +157,9 @@ class X8664:
         """See `Architecture`."""
         return lifting.lift(code, start)
 
-    def masked(self, code: bytes, start: int) -> bytes:
+    def masked(self, code: bytes, start: int, low: int, high: int) -> bytes:
         """See `Architecture`."""
-        return lifting.masked(code, start)
+        return lifting.masked(code, start, low, high)
 
 
 X86_64 = X8664()

@@ -231,18 +231,34 @@ MODELS: dict[int, Callable[[Instruction], Step | None]] = {
 }
 
 
-def masked(code: bytes, start: int) -> bytes:
-    """The code with the 4-byte distances of calls, jumps and rip-relative operands taken out."""
+def masked(code: bytes, start: int, low: int, high: int) -> bytes:
+    """The code without what a linker fills in: distances of calls, jumps and rip-relative operands, and numbers that
+    are addresses between `low` and `high`; padding after it is left out."""
     out = bytearray(code)
     decoder = Decoder(64, code, ip=start)
+    length = 0
     for ins in decoder:
-        where = decoder.get_constant_offsets(ins)
-        at = ins.ip - start
-        if ins.is_ip_rel_memory_operand and where.has_displacement:
-            out[at + where.displacement_offset : at + where.displacement_offset + where.displacement_size] = b"\0" * 4
-        elif ins.flow_control in (FlowControl.CALL, FlowControl.UNCONDITIONAL_BRANCH, FlowControl.CONDITIONAL_BRANCH):
-            outside = not start <= ins.near_branch_target < start + len(code)
-            if where.has_immediate and outside:
-                offset = at + where.immediate_offset
-                out[offset : offset + where.immediate_size] = b"\0" * where.immediate_size
-    return bytes(out)
+        where, at = decoder.get_constant_offsets(ins), ins.ip - start
+        if ins.mnemonic not in (Mnemonic.NOP, Mnemonic.INT3):
+            length = at + ins.len
+        outside = ins.flow_control in BRANCHES and not start <= ins.near_branch_target < start + len(code)
+        wide = _wide(ins) if where.has_immediate and ins.flow_control == FlowControl.NEXT else 0
+        address = low <= wide < high or (ins.mnemonic == Mnemonic.MOV and wide >> 63)  # or a place of this thread's
+        if where.has_immediate and (outside or address):
+            _blank(out, at + where.immediate_offset, where.immediate_size)
+        thread = ins.segment_prefix == Register.FS or ins.memory_segment == Register.FS
+        if where.has_displacement and (ins.is_ip_rel_memory_operand or thread or low <= ins.memory_displacement < high):
+            _blank(out, at + where.displacement_offset, where.displacement_size)
+    return bytes(out[:length])
+
+
+def _wide(ins: Instruction) -> int:
+    last = ins.op_count - 1
+    return ins.immediate(last) & MASK if last >= 0 and ins.op_kind(last) in IMMEDIATES else 0
+
+
+def _blank(out: bytearray, at: int, size: int) -> None:
+    out[at : at + size] = b"\0" * size
+
+
+BRANCHES = (FlowControl.CALL, FlowControl.UNCONDITIONAL_BRANCH, FlowControl.CONDITIONAL_BRANCH)
