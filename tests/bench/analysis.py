@@ -1,0 +1,144 @@
+"""How well and how fast the analysis is: against the traces of servers and of this machine's small programs.
+
+    .venv/bin/python -m tests.bench.analysis [NAME...] [--source DIR]
+
+Names are those of servers (tests/truth/servers.py) and small programs (tests/truth/small.toml); `servers` and `small`
+stand for all of them, nothing for both. Each miss is shown with the place and the chain of return addresses that lack
+an edge. `--source` measures the builder/ and recipes/ of another checkout.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+HERE = Path(__file__).parents[2]
+if "--source" in sys.argv[:-1]:  # before anything of builder/ is imported
+    sys.path.insert(0, str(Path(sys.argv[sys.argv.index("--source") + 1]).absolute()))
+
+from builder.edges.store import Store  # noqa: E402
+from tests.truth import judge, score, servers, small  # noqa: E402
+
+MEAN_OF = ("nginx", "redis", "memcached")
+HEAD = (
+    f"{'program':<22}{'static':>7}{'traced':>7}{'missed':>7}{'prec':>6}{'recall':>7}{'F1':>6}"
+    f"{'gates':>10}{'gprec':>6}{'open':>5}{'cold s':>8}{'warm s':>8}"
+)
+
+
+def row(one: score.Score, cold_s: float, warm_s: float) -> str:
+    """One line of the table."""
+    gates = f"{len(one.static_gates)}/{len(one.traced_gates)}"
+    warm = f"{warm_s:8.2f}" if warm_s else "       -"
+    return (
+        f"{one.name:<22}{len(one.static):7}{len(one.traced):7}{len(one.missed):7}{one.precision:6.2f}"
+        f"{one.recall:7.2f}{one.f1:6.2f}{gates:>10}{one.gate_precision:6.2f}{one.unresolved:5}{cold_s:8.2f}{warm}"
+    )
+
+
+def details(one: score.Score, *, gates: bool) -> None:
+    """What was missed and by which path, files that the closure lacks, gates too many."""
+    for miss in one.misses:
+        print(f"    MISSED {miss.name} ({miss.count} times) at {miss.site}")
+        for number, place in enumerate(miss.chain):
+            print(f"      {'from' if number == 0 else '    '} {place}")
+    if one.feature_misses:
+        print(f"    features missed: {' '.join(one.feature_misses)}")
+    if one.missed_gates:
+        print(f"    gates missed: {' '.join(one.missed_gates)}")
+    if one.unfound_files:
+        print(f"    opened, not in the closure: {' '.join(one.unfound_files)}")
+    if gates and one.extra_gates:
+        print(f"    gates too many: {' '.join(one.extra_gates)}")
+
+
+def of_servers(names: Sequence[str], live: bool) -> list[score.Score]:
+    """Each server, measured in a process of its own with an empty store."""
+    found = []
+    for name in names:
+        try:
+            truth = servers.truth(name, Store(), live=live)
+        except servers.CannotRun as error:
+            print(f"{name:<22}skipped: {error}")
+            continue
+        argv = [sys.executable, "-c", f"import sys; sys.path[:0] = {sys.path[:2]!r}\n"
+                "from tests.bench.analysis import timed; timed(sys.argv[1])", name]  # fmt: skip
+        done = subprocess.run(argv, cwd=HERE, stdout=subprocess.PIPE, check=True)
+        cold, warm = json.loads(done.stdout.splitlines()[-1])
+        one = judge.judged(truth, Store(Path(tempfile.gettempdir(), f"kiln-bench-{os.getuid()}")))
+        found.append(one)
+        print(row(one, cold, warm), flush=True)
+        details(one, gates=True)
+    return found
+
+
+def timed(name: str) -> None:
+    """Print the seconds that a server's analysis takes with nothing in the store, and with summaries there."""
+    case = servers.case(name, Store())
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(Path(folder))
+        times = []
+        for _ in range(2):
+            started = time.perf_counter()
+            judge.analysed(case, store)
+            times.append(time.perf_counter() - started)
+            judge.forget_results(store)
+    print(json.dumps(times))
+
+
+def of_small(programs: Sequence[small.Small]) -> list[score.Score]:
+    """Each small program traced now and analysed with one store for all."""
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(Path(folder, "store"))
+        for program in programs:
+            truth = judge.small_truth(program, Path(folder))
+            started = time.perf_counter()
+            one = judge.judged(truth, store)
+            print(row(one, time.perf_counter() - started, 0.0), flush=True)
+            details(one, gates=len(programs) < 5)
+            found.append(one)
+    return found
+
+
+def summary(what: str, scores: Sequence[score.Score]) -> None:
+    """Means over some programs and the sum of what was missed."""
+    if scores:
+        static = statistics.mean(len(s.static) for s in scores)
+        traced = statistics.mean(len(s.traced) for s in scores)
+        print(
+            f"{what} ({len(scores)}): missed {sum(len(s.missed) for s in scores)},"
+            f" features missed {sum(len(s.feature_misses) for s in scores)},"
+            f" files not in the closure {sum(len(s.unfound_files) for s in scores)}; means: static {static:.1f},"
+            f" traced {traced:.1f}, F1 {statistics.mean(s.f1 for s in scores):.3f},"
+            f" gate precision {statistics.mean(s.gate_precision for s in scores):.3f}"
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", default=["servers", "small"])
+    parser.add_argument("--source", help="a checkout whose builder/ and recipes/ are measured (default: this one)")
+    parser.add_argument("--live", action="store_true", help="record servers anew instead of using the kept traces")
+    wanted = parser.parse_args()
+    every = {program.name: program for program in small.programs()}
+    names = [n for name in wanted.names for n in (servers.NAMES if name == "servers" else [name])]
+    chosen = [n for name in names for n in (every if name == "small" else [name])]
+    print(HEAD)
+    big = of_servers([n for n in chosen if n in servers.NAMES], wanted.live)
+    little = of_small([every[n] for n in chosen if n in every and n not in servers.NAMES])
+    for unknown in set(chosen) - set(servers.NAMES) - set(every):
+        print(f"{unknown}: not on this machine, or no such program")
+    summary("nginx, redis, memcached", [s for s in big if s.name in MEAN_OF])
+    summary("servers", big)
+    summary("small programs", little)
+
+
+if __name__ == "__main__":
+    main()

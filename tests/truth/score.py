@@ -1,0 +1,147 @@
+"""How well an analysis fits a trace: missed calls with the edge that is missing, precision, recall, F1, gates."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from builder import paths
+from builder.analyse import features
+from builder.configure.recipes import load_rules
+from builder.configure.request import matching
+from builder.model import Needs, Tree, Value
+from builder.traced import Spot, TracedCall
+from tests.truth import symbols
+from tests.truth.recorded import call_names
+
+RECIPES = Path(features.__file__).parents[2] / "recipes"
+REGISTERS = {"rdi": 0, "rsi": 1, "rdx": 2, "r10": 3, "rcx": 3, "r8": 4, "r9": 5}
+
+
+class Miss(Value, frozen=True):
+    """A call that was made and not found, with where it was made and from where: `chain` innermost first."""
+
+    name: str
+    site: str
+    chain: tuple[str, ...]
+    count: int
+
+
+class Score(Value, frozen=True):
+    """One program: the calls found and made, what was missed, and the Kconfig symbols they switch on."""
+
+    name: str
+    static: tuple[str, ...]
+    traced: tuple[str, ...]
+    misses: tuple[Miss, ...]
+    static_gates: tuple[str, ...]
+    traced_gates: tuple[str, ...]
+    unfound_files: tuple[str, ...] = ()  # opened by the program itself, not in the closure that was found for it
+    unresolved: int = 0
+    feature_misses: tuple[str, ...] = ()  # needs beyond numbers that were traced and not found
+
+    @property
+    def missed(self) -> tuple[str, ...]:
+        return tuple(sorted(set(self.traced) - set(self.static)))
+
+    @property
+    def precision(self) -> float:
+        return _share(set(self.static) & set(self.traced), self.static)
+
+    @property
+    def recall(self) -> float:
+        return _share(set(self.static) & set(self.traced), self.traced)
+
+    @property
+    def f1(self) -> float:
+        total = self.precision + self.recall
+        return 2 * self.precision * self.recall / total if total else 0.0
+
+    @property
+    def gate_precision(self) -> float:
+        return _share(set(self.static_gates) & set(self.traced_gates), self.static_gates)
+
+    @property
+    def extra_gates(self) -> tuple[str, ...]:
+        return tuple(sorted(set(self.static_gates) - set(self.traced_gates)))
+
+    @property
+    def missed_gates(self) -> tuple[str, ...]:
+        return tuple(sorted(set(self.traced_gates) - set(self.static_gates)))
+
+
+def _share(part: Iterable[str], whole: Iterable[str]) -> float:
+    size = len(set(whole))
+    return len(set(part)) / size if size else 1.0
+
+
+def score(
+    name: str, tree: Tree, needs: Needs, calls: tuple[TracedCall, ...], unfound_files: tuple[str, ...] = ()
+) -> Score:
+    """The score of an analysis against the calls that the same program was seen to make."""
+    ids = {need.id for need in needs.needs}
+    traced_ids = set(traced_needs(calls))
+    static, traced = set(needs.syscalls()), {call.name for call in calls}
+    misses = [_miss(tree, _best(calls, missed)) for missed in sorted(traced - static)]
+    beyond = {i for i in traced_ids if not i.startswith("syscall:")}
+    return Score(
+        name, tuple(sorted(static)), tuple(sorted(traced)), tuple(misses), gates(ids), gates(traced_ids),
+        unfound_files, len(needs.unresolved), tuple(sorted(beyond - ids)),
+    )  # fmt: skip
+
+
+def _best(calls: tuple[TracedCall, ...], name: str) -> TracedCall:
+    return max((call for call in calls if call.name == name), key=lambda call: (bool(call.site.file), call.count))
+
+
+def _miss(tree: Tree, call: TracedCall) -> Miss:
+    chain = tuple(_shown(tree, spot) for spot in call.callers)
+    return Miss(call.name, _shown(tree, call.site), chain, call.count)
+
+
+def _shown(tree: Tree, spot: Spot) -> str:
+    if not spot.file:
+        return "in no file"
+    entry = paths.find(tree, spot.file)
+    host = Path(entry.host) if entry else Path(spot.file)
+    function = symbols.function_at(host, spot.address)
+    return f"{spot.file}+{spot.address:#x} ({function})"
+
+
+# ---- gates ----------------------------------------------------------------------------------------------------
+
+
+def gates(ids: Iterable[str]) -> tuple[str, ...]:
+    """The Kconfig symbols that needs switch on through recipes; those that every image has are left out."""
+    wanted = tuple(sorted(i for i in ids if not i.startswith("image:")))
+    always = {rule.name for rule in _rules() if rule.always}
+    found = {r.name for r in _rules() if r.name and r.value != "n" and not r.always and matching(r, wanted)}
+    return tuple(sorted(found - always))
+
+
+@cache
+def _rules() -> tuple[Any, ...]:
+    return load_rules(RECIPES)
+
+
+def traced_needs(calls: Iterable[TracedCall]) -> Iterator[str]:
+    """The need ids of traced calls: the call itself, what its arguments say, the path it names."""
+    by_number = _feature_tables()
+    numbers = {name: number for number, name in call_names().items()}
+    for call in calls:
+        yield f"syscall:{call.name}"
+        for feature in by_number.get(numbers.get(call.name, -1), ()):
+            index = REGISTERS.get(getattr(feature, "register", ""), getattr(feature, "argument", -1))
+            need = feature.needs.get(call.arguments.get(index, -1), "")
+            if need:
+                yield need
+        if call.text.startswith("/") and (need := features.path_need(call.text)):
+            yield need
+        elif call.name == "mount" and call.text:
+            yield f"mount:{call.text}"
+
+
+def _feature_tables() -> Mapping[int, tuple[Any, ...]]:
+    """The analyser's table of telling arguments, one or several for each call."""
+    table: Mapping[int, Any] = getattr(features, "FEATURES", {})
+    return {number: (one if isinstance(one, tuple) else (one,)) for number, one in table.items()}
