@@ -21,7 +21,7 @@ class Machine:
     name: str
     label: str  # as messages call it
     number: int  # e_machine
-    tuple: str
+    multiarch: str  # Debian's name of its library folder
     folders: tuple[str, ...]
     lib: str  # $LIB
     platforms: tuple[str, ...]
@@ -33,15 +33,15 @@ class Machine:
     musl_paths: str  # the file that says where musl's loader looks
 
 
-def _debian(tuple_: str) -> tuple[str, ...]:
-    return (f"/lib/{tuple_}", f"/usr/lib/{tuple_}", "/lib", "/usr/lib")
+def _debian(multiarch: str) -> tuple[str, ...]:
+    return (f"/lib/{multiarch}", f"/usr/lib/{multiarch}", "/lib", "/usr/lib")
 
 
 X86_64 = Machine(
     name="x86_64",
     label="x86-64",
     number=62,
-    tuple="x86_64-linux-gnu",
+    multiarch="x86_64-linux-gnu",
     folders=_debian("x86_64-linux-gnu"),
     lib="lib/x86_64-linux-gnu",
     platforms=("haswell", "xeon_phi", "x86_64"),
@@ -56,7 +56,7 @@ AARCH64 = Machine(
     name="aarch64",
     label="AArch64",
     number=183,
-    tuple="aarch64-linux-gnu",
+    multiarch="aarch64-linux-gnu",
     folders=_debian("aarch64-linux-gnu"),
     lib="lib/aarch64-linux-gnu",
     platforms=("aarch64",),
