@@ -55,6 +55,7 @@ class Walk:
     seen: set[str] = field(default_factory=set)
     lacking: dict[str, tuple[str, str]] = field(default_factory=dict)
     unmet: list[tuple[str, str, str]] = field(default_factory=list)
+    wanting: dict[str, str] = field(default_factory=dict)  # libraries that what was opened lacks → who needs them
     warnings: list[str] = field(default_factory=list)
     processes: list[Process] = field(default_factory=list)
     checked: set[tuple[str, str]] = field(default_factory=set)
@@ -228,6 +229,7 @@ class Walk:
         if whole:
             process.names.setdefault(name, found.path)
         else:
+            self.wanting.update({n: by for n, (by, _) in self.lacking.items() if n not in before[2]})
             self.files, self.seen, self.lacking, self.unmet = before
             process.names, process.real, process.loaded, self.checked = maps
         return whole
