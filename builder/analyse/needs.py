@@ -11,7 +11,7 @@ import msgspec
 from builder import paths
 from builder.analyse import exceptions
 from builder.analyse import telling
-from builder.analyse.features import path_need
+from builder.analyse.arguments import path_need
 from builder.analyse.reach import Member, Node, Reached, reach
 from builder.analyse.sinks import NUMBER, Finding, findings
 from builder.analyse.summary import Summary, summarise
@@ -108,10 +108,12 @@ def assess(
     found: Found = {}
     open_: list[Finding] = []
     for finding in findings(reached, syscall_names()):
-        if finding.value is None:
+        if finding.values is None:
             open_.append(finding)
-        else:
-            _note(found, _need(finding), _evidence(reached, finding))
+            continue
+        evidence = _evidence(reached, finding)
+        for need in _needs(reached, finding, finding.values):
+            _note(found, need, evidence)
     unresolved = list(_close(reached, found, open_))
     _paths(reached, found)
     _legacy(reached, found)
@@ -133,19 +135,21 @@ def _note(found: Found, need: str, evidence: Evidence) -> None:
         found.setdefault(need, []).append(evidence)
 
 
-def _need(finding: Finding) -> str:
-    value = finding.value or 0
+def _needs(reached: Reached, finding: Finding, values: tuple[int, ...]) -> tuple[str, ...]:
+    """The needs of known values; a number that no kernel has answers ENOSYS and gives none."""
     if finding.kind == NUMBER:
-        name = syscall_names().get(value)
-        return f"syscall:{name}" if name else ""  # a number no kernel has: it answers ENOSYS
-    return telling.need(finding.kind, value)
+        name = syscall_names().get(values[0])
+        return (f"syscall:{name}",) if name else ()
+    text = reached.members[finding.node[0]].summary.texts.get(values[0], "")
+    return telling.needs(*finding.kind, values, text)
 
 
 def _evidence(reached: Reached, finding: Finding, how: str = "") -> Evidence:
     member = reached.members[finding.node[0]]
-    name = finding.kind[0] or syscall_names().get(finding.value or 0)
-    if not how:
-        how = f"calls {name}" if finding.kind == NUMBER else f"calls {name} with {finding.value:#x}"
+    if not how and finding.values is not None:
+        name = finding.kind[0] or syscall_names().get(finding.values[0], "")
+        given = "" if finding.kind == NUMBER else f" with {', '.join(f'{v:#x}' for v in finding.values)}"
+        how = f"calls {name}{given}"
     function = member.summary.name(finding.node[1])
     return Evidence(how, member.file.path, finding.address, function, reached.chain(finding.node))
 
@@ -167,7 +171,8 @@ def _shown(assumed: tuple[str, ...]) -> tuple[str, ...]:
 
 def _assumed(reached: Reached, found: Found, finding: Finding) -> tuple[tuple[str, ...], str]:
     if finding.kind != NUMBER:
-        return telling.assumed(finding.kind), f"{finding.kind[0]}: {finding.why}"
+        rule = telling.rules(finding.kind[0])[finding.kind[1]]
+        return rule.assumed, f"{finding.kind[0]}: {finding.why}"
     summary = reached.members[finding.made[0][0]].summary
     known = exceptions.find(summary.marks.get(finding.made[0][1], ""))
     if known is None:

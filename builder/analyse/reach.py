@@ -47,6 +47,14 @@ class Reached:
         names.reverse()
         return tuple(names) if len(names) <= CHAIN else (*names[:4], "…", *names[5 - CHAIN :])
 
+    def onward(self, file: int, index: int) -> Iterator[Node]:
+        """The nodes that a node leads to, in its own file and in others."""
+        summary = self.members[file].summary
+        for target in summary.edges[index]:
+            yield file, target
+        for wanted in summary.uses.get(index, ()):
+            yield from self.binding(file, wanted)
+
     def binding(self, file: int, wanted: int) -> tuple[Node, ...]:
         """The definitions an import can bind to."""
         key = (file, wanted)
@@ -92,7 +100,7 @@ def reach(members: Sequence[Member]) -> Reached:
     while queue:
         while queue:
             node = queue.popleft()
-            _add(reached, queue, node, _onward(reached, node))
+            _add(reached, queue, node, ((n, "referred to") for n in reached.onward(*node)))
         _add(reached, queue, None, _asked_by_name(reached))
     return reached
 
@@ -116,16 +124,6 @@ def _starts(reached: Reached, i: int, member: Member) -> Iterator[tuple[Node, st
                 yield (i, export.node), "exported by a plugin"
     if member.file.why == "interpreter":
         yield from _named(reached, i, summary.words, "the loader may look it up by name")
-
-
-def _onward(reached: Reached, node: Node) -> Iterator[tuple[Node, str]]:
-    file, index = node
-    summary = reached.members[file].summary
-    for target in summary.edges[index]:
-        yield (file, target), "referred to"
-    for wanted in summary.uses.get(index, ()):
-        for other in reached.binding(file, wanted):
-            yield other, "referred to from another file"
 
 
 def _asked_by_name(reached: Reached) -> Iterator[tuple[Node, str]]:

@@ -2,25 +2,30 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import product
 
 from builder.analyse.reach import Node, Reached
 from builder.analyse.sites import Known, Site
-from builder.analyse.telling import telling
+from builder.analyse.telling import places, rules
 
 NUMBER = ("", -1)  # the kind of a sink that decides on the number
-Kind = tuple[str, int]  # a system call and the index of its argument
+MOST = 64  # combinations of values at one place that are followed
+Kind = tuple[str, int]  # a system call and which of its rules
+Term = int | str  # a constant, or a location at the unit's entry
+Spot = tuple[Node, int]  # a unit and an address in it
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One value at one place: `kind` NUMBER with the number, or a system call's argument with its value. `value`
-    None: not known, `why` says what is passed. `made` is the place of the system call instruction itself."""
+    """What is known at one place: `kind` NUMBER with the number, or a system call's rule with the values of the
+    arguments it looks at. `values` None: not known, `why` says what is passed. `made` is the place of the system call
+    instruction itself, `node` and `address` the place that decides on the values."""
 
     kind: Kind
-    value: int | None
+    values: tuple[int, ...] | None
     node: Node
     address: int
-    made: tuple[Node, int]
+    made: Spot
     why: str = ""
 
 
@@ -30,8 +35,8 @@ class _Search:
     names: Mapping[int, str]
     callers: dict[Node, list[tuple[int, Site]]] = field(default_factory=dict)
     before: dict[Node, set[Node]] = field(default_factory=dict)
-    done: set[tuple[Node, str, Kind]] = field(default_factory=set)
-    work: list[tuple[Node, str, Kind, tuple[Node, int]]] = field(default_factory=list)
+    done: set[tuple[Node, tuple[Term, ...], Kind, Spot]] = field(default_factory=set)
+    work: list[tuple[Node, tuple[Term, ...], Kind, Spot]] = field(default_factory=list)
 
 
 def findings(reached: Reached, names: Mapping[int, str]) -> Iterator[Finding]:
@@ -45,19 +50,13 @@ def findings(reached: Reached, names: Mapping[int, str]) -> Iterator[Finding]:
             if node not in reached.parents:
                 continue
             made = (node, call.address)
-            yield from _values(search, NUMBER, call.numbers, made, made, "its number is not a constant here")
-            for n in _constants(call.numbers):
-                for index, known in call.arguments.items():
-                    if index in telling(names.get(n, "")):
-                        kind = (names[n], index)
-                        yield from _values(search, kind, known, made, made, "its argument is not a constant here")
+            yield from _values(search, NUMBER, (call.numbers,), made, made, "its number is not a constant here")
+            for name in sorted({names.get(n & 0xFFFFFFFF, "") for n in call.numbers or () if isinstance(n, int)}):
+                for i, rule in enumerate(rules(name)):
+                    known = tuple(call.arguments.get(place) for place in places(rule))
+                    yield from _values(search, (name, i), known, made, made, "its argument is not a constant here")
     while search.work:
         yield from _passed(search, *search.work.pop())
-
-
-def _constants(known: Known) -> tuple[int, ...]:
-    """The constants among a register's values, as the 32-bit numbers the kernel looks at."""
-    return tuple(sorted({v & 0xFFFFFFFF for v in known or () if isinstance(v, int)}))
 
 
 def _index(search: _Search) -> None:
@@ -71,45 +70,48 @@ def _index(search: _Search) -> None:
             for target in targets:
                 search.callers.setdefault(target, []).append((file, site))
     for file, index in reached.parents:
-        summary = reached.members[file].summary
-        for edge in summary.edges[index]:
-            search.before.setdefault((file, edge), set()).add((file, index))
-        for wanted in summary.uses.get(index, ()):
-            for target in reached.binding(file, wanted):
-                search.before.setdefault(target, set()).add((file, index))
+        for target in reached.onward(file, index):
+            search.before.setdefault(target, set()).add((file, index))
 
 
 def _values(
-    search: _Search, kind: Kind, known: Known, where: tuple[Node, int], made: tuple[Node, int], why: str
+    search: _Search, kind: Kind, known: tuple[Known, ...], where: Spot, made: Spot, why: str
 ) -> Iterator[Finding]:
+    """The combinations of what several places hold: constants are findings, the rest is looked for at callers."""
     node, address = where
-    if known is None:
+    if any(k is None for k in known):
         yield Finding(kind, None, node, address, made, why)
         return
-    for number in _constants(known):
-        yield Finding(kind, number, node, address, made)
-        if kind == NUMBER and where != made:  # the number came through a wrapper: so do the arguments
-            for index in telling(search.names.get(number, "")):
-                yield Finding((search.names[number], index), None, node, address, made, "passed through a wrapper")
-    for location in known:
-        if isinstance(location, str) and (node, location, kind) not in search.done:
-            search.done.add((node, location, kind))
-            search.work.append((node, location, kind, made))
+    several = list(product(*((v & 0xFFFFFFFF if isinstance(v, int) else v for v in k or ()) for k in known)))
+    if len(several) > MOST:
+        yield Finding(kind, None, node, address, made, "too many values to tell")
+        return
+    for terms in sorted(set(several), key=str):
+        values = tuple(t for t in terms if isinstance(t, int))
+        if len(values) == len(terms):
+            yield Finding(kind, values, node, address, made)
+            if kind == NUMBER and where != made:  # the number came through a wrapper: so do the arguments
+                name = search.names.get(values[0], "")
+                for i in range(len(rules(name))):
+                    yield Finding((name, i), None, node, address, made, "its argument is passed through a wrapper")
+        elif (key := (node, terms, kind, made)) not in search.done:
+            search.done.add(key)
+            search.work.append(key)
 
 
-def _passed(search: _Search, sink: Node, location: str, kind: Kind, made: tuple[Node, int]) -> Iterator[Finding]:
-    """What the callers of a sink pass in a register; a reference that is no call passes anything."""
+def _passed(search: _Search, sink: Node, terms: tuple[Term, ...], kind: Kind, made: Spot) -> Iterator[Finding]:
+    """What the callers of a sink pass; a reference that is no call passes anything."""
     reached = search.reached
     sites = search.callers.get(sink, [])
     for file, site in sites:
         where = ((file, site.unit), site.address)
-        known = site.values.get(location)
+        known = tuple((t,) if isinstance(t, int) else site.values.get(t) for t in terms)
         yield from _values(search, kind, known, where, made, "what is passed is not a constant")
     covered = {(file, site.unit) for file, site in sites}
     parent, how = reached.parents[sink]
     if parent is None:
         yield Finding(kind, None, sink, _start(reached, sink), made, how)
-    for node in _users(search, sink) - covered:
+    for node in sorted(_users(search, sink) - covered):
         why = f"refers to {_name(reached, sink)} without a call that is seen"
         yield Finding(kind, None, node, _start(reached, node), made, why)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from builder.analyse import flow, values
 from builder.analyse.arch import Step, Unit
 from builder.analyse.decode import Reader
-from builder.analyse.telling import WATCHED, telling
+from builder.analyse.telling import telling, watched
 from builder.analyse.units import Code
 from builder.analyse.values import State
 from builder.model import Value
@@ -46,7 +46,7 @@ def look(
         if unit.syscalls:
             search.calls.extend(search.syscalls(i, unit, names))
     parameters = [reader.arch.registers[r] for r in reader.arch.parameters]
-    search.follow({-1 - i: {parameters[p] for p in WATCHED[n]} for i, n in enumerate(imports) if n in WATCHED})
+    search.follow({-1 - i: {parameters[p] for p in watched(n)} for i, n in enumerate(imports) if watched(n)})
     return tuple(search.calls), tuple(sorted(search.sites.values(), key=lambda s: (s.address, s.callee)))
 
 

@@ -1,45 +1,46 @@
-"""Which arguments tell something: of system calls by index, and of C library functions by parameter."""
+"""Which arguments of system calls are looked at, and which parameters of C library functions lead to them (pure)."""
 
+from collections.abc import Mapping
 from functools import cache
 
-WATCHED = {
-    "syscall": (0,),
-    "socket": (0, 1, 2),
-    "socketpair": (0, 1, 2),
-    "ioctl": (1,),
-    "fcntl": (1,),
-    "fcntl64": (1,),
-    "prctl": (0,),
-    "madvise": (2,),
-    "dlopen": (0,),
-    "dlsym": (1,),
-    "dlvsym": (1,),
-    "setsockopt": (1, 2),
-    "mmap": (3,),
-    "mmap64": (3,),
-}
+from builder.analyse.arguments import FEATURES, WRAPPERS, Argument, needs_of, text_need
 
-TELL = {"ioctl": (1,), "madvise": (2,), "socket": (0, 1, 2), "socketpair": (0, 1, 2), "fcntl": (1,), "prctl": (0,)}
+# Parameters that say more than a feature: a system call's number, a library's and a symbol's name.
+NAMES: Mapping[str, tuple[int, ...]] = {"syscall": (0,), "dlopen": (0,), "dlsym": (1,), "dlvsym": (1,)}
+FILES = ("open", "openat", "openat2")  # their paths are found wherever code names them
 
 
 @cache
-def telling(name: str) -> tuple[int, ...]:
-    return TELL.get(name, ())
+def rules(call: str) -> tuple[Argument, ...]:
+    """What is looked at of a system call."""
+    return () if call in FILES else FEATURES.get(call, ())
 
 
-_NUM = {"ioctl": 16, "madvise": 28, "socket": 41, "socketpair": 53, "fcntl": 72, "prctl": 157}
-_IDX = {"ioctl": 1, "madvise": 2, "socket": 0, "socketpair": 0, "fcntl": 1, "prctl": 0}
+def places(rule: Argument) -> tuple[int, ...]:
+    """The arguments a rule looks at: one, or a pair."""
+    return (rule.index,) if rule.also is None else (rule.index, rule.also)
 
 
-def need(kind, value):
-    from builder.analyse.features import FEATURES
+@cache
+def telling(call: str) -> tuple[int, ...]:
+    """Indexes of a system call's arguments that are looked at, sorted."""
+    return tuple(sorted({place for rule in rules(call) for place in places(rule)}))
 
-    n, i = kind
-    return FEATURES[_NUM[n]].needs.get(value, "") if n in _NUM and _IDX[n] == i else ""
+
+@cache
+def watched(function: str) -> tuple[int, ...]:
+    """Parameters of a function of the C library that are looked at wherever another file calls it."""
+    if function in NAMES:
+        return NAMES[function]
+    wrapper = WRAPPERS.get(function)
+    if wrapper is None:
+        return ()
+    return tuple(sorted({wrapper.places[i] for i in telling(wrapper.call) if i in wrapper.places}))
 
 
-def assumed(kind):
-    from builder.analyse.features import FEATURES
-
-    n, i = kind
-    return FEATURES[_NUM[n]].assumed if n in _NUM and _IDX[n] == i else ()
+def needs(call: str, rule: int, values: tuple[int, ...], text: str) -> tuple[str, ...]:
+    """The needs that known arguments give; `text` is what stands at the first of them."""
+    argument = rules(call)[rule]
+    if argument.kind == "text":
+        return (found,) if (found := text_need(argument, text)) else ()
+    return needs_of(argument, *values)
