@@ -29,17 +29,44 @@ def at(
     targets of its jump tables, reached from every indirect jump in it, `endless` functions that never return.
     """
     flow = _Flow(steps, arch, constant, tables, endless)
+    marks = {flow.index[a] for a in wanted if a in flow.index}
+    flow.before(marks)
     flow.enter(0, values.entry(arch))
     for address in outer:
         if (i := flow.index.get(address)) is not None:
             flow.enter(i, {})
-    marks = {flow.index[a] for a in wanted if a in flow.index}
     flow.run(marks)
     for i, step in enumerate(steps):  # code that is reached in a way we do not see, but for padding
         if i not in flow.seen and step.kind != "nop":
             flow.enter(i, {})
             flow.run(marks)
     return {a: flow.found.get(flow.index.get(a, -1), {}) for a in wanted}
+
+
+def nearby(
+    steps: list[Step],
+    wanted: Collection[int],
+    arch: Architecture,
+    constant: READ_ONLY,
+    *,
+    outer: Collection[int] = (),
+    tables: Collection[int] = (),
+) -> dict[int, State]:
+    """What is known before each wanted instruction from the straight code before it alone: quick, and never more than
+    `at` knows but for what a unit was called with."""
+    flow = _Flow(steps, arch, constant, tables, ())
+    flow.joins |= {flow.index[a] for a in outer if a in flow.index}
+    found: dict[int, State] = {}
+    state: State = {}
+    last = -1
+    for i, step in enumerate(steps):
+        if i in flow.joins or last != step.address:
+            state = {}
+        if step.address in wanted:
+            found[step.address] = dict(state)
+        flow.apply(step, state)
+        last = step.address + step.size if step.kind in ("next", "nop", "syscall", "branch", "call") else -1
+    return found
 
 
 class _Flow:
@@ -58,33 +85,52 @@ class _Flow:
         for i, step in enumerate(steps):
             self.index.setdefault(step.address, i)
         self.through = [self.index[t] for t in tables if t in self.index]
-        self.joins = {t for i in range(len(steps)) for t in self.leads(i)[0]} | set(self.through)
+        self.leads = [self._leads(step) for step in steps]
+        self.joins = {t for targets, _ in self.leads for t in targets} | set(self.through)
+        self.relevant: set[int] | None = None  # instructions that lead to a wanted one; None: all
         self.states: dict[int, State] = {}
         self.found: dict[int, State] = {}
         self.seen: set[int] = set()
         self.visits: dict[int, int] = {}
         self.work: list[int] = []
 
-    def leads(self, i: int) -> tuple[list[int], int | None]:
+    def _leads(self, step: Step) -> tuple[list[int], int | None]:
         """Instructions a step jumps to, and the one that follows it (None: it does not run on)."""
-        step = self.steps[i]
-        onward = self.index.get(step.address + step.size)
         match step.kind:
+            case "next" | "nop" | "syscall":
+                return [], self.index.get(step.address + step.size)
             case "jump":
                 direct = self.index.get(step.target) if step.target is not None else None
                 indirect = self.through if step.target is None else []
                 return ([direct] if direct is not None else indirect), None
             case "branch":
                 target = self.index.get(step.target) if step.target is not None else None
-                return ([target] if target is not None else []), onward
-            case "call":
-                return [], None if step.target in self.endless else onward
-            case "return" | "stop":
-                return [], None
-        return [], onward
+                return ([target] if target is not None else []), self.index.get(step.address + step.size)
+            case "call" if step.target not in self.endless:
+                return [], self.index.get(step.address + step.size)
+        return [], None
+
+    def before(self, marks: set[int]) -> None:
+        """Find the instructions from which a wanted one can be reached; no other needs to be looked at."""
+        sources: dict[int, list[int]] = {}
+        for i, (targets, onward) in enumerate(self.leads):
+            for t in targets:
+                sources.setdefault(t, []).append(i)
+            if onward is not None:
+                sources.setdefault(onward, []).append(i)
+        self.relevant = set(marks)
+        work = list(marks)
+        while work:
+            for i in sources.get(work.pop(), ()):
+                if i not in self.relevant:
+                    self.relevant.add(i)
+                    work.append(i)
+        self.seen = set(range(len(self.steps))) - self.relevant
 
     def enter(self, i: int, state: State) -> None:
         """Merge a state into what is known before instruction `i`; look at it again if that changed something."""
+        if self.relevant is not None and i not in self.relevant:
+            return
         self.joins.add(i)
         old = self.states.get(i)
         new = dict(state) if old is None else values.merge(old, state)
@@ -108,7 +154,7 @@ class _Flow:
                 self.seen.add(i)
                 if i in marks:
                     self.found[i] = dict(state)
-                targets, onward = self.leads(i)
+                targets, onward = self.leads[i]
                 equal = self.learned(before, step)
                 self.apply(step, state)
                 for t in targets:
@@ -116,7 +162,7 @@ class _Flow:
                 if step.equal is False:
                     state |= equal
                 before, i = step, onward
-                if i is not None and (i in self.states or i in self.joins):
+                if i is not None and i in self.joins:
                     self.enter(i, state)
                     i = None
 

@@ -9,8 +9,7 @@ from typing import Literal
 import msgspec
 
 from builder import paths
-from builder.analyse import exceptions
-from builder.analyse import telling
+from builder.analyse import exceptions, telling
 from builder.analyse.arguments import path_need
 from builder.analyse.reach import Member, Node, Reached, reach
 from builder.analyse.sinks import NUMBER, Finding, findings

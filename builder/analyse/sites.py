@@ -86,13 +86,20 @@ class Search:
             self.lifted[i] = self.reader.steps(self.code.units[i], self.code.inner.get(i, set()))
         return self.lifted[i]
 
-    def states(self, i: int, wanted: Iterable[int]) -> dict[int, State]:
-        """Register states of a unit before the wanted instructions."""
-        outer, through = self.code.inner.get(i, set()), self.code.tables.get(i, ())
-        constant = self.reader.constant
-        return flow.at(
-            self.steps(i), wanted, self.arch, constant, outer=outer, tables=through, endless=self.endless
-        )  # fmt: skip
+    def states(self, i: int, wanted: Mapping[int, tuple[Iterable[str], int]]) -> dict[int, State]:
+        """Register states of a unit before the wanted instructions, good enough for the locations named there; the
+        number is what a call there pushes."""
+        outer, through = self.code.inner.get(i, set()), self.code.tables.get(i, set())
+        steps, constant = self.steps(i), self.reader.constant
+        found = flow.nearby(steps, wanted, self.arch, constant, outer=outer, tables=through)
+        rest = [a for a, (locations, pushes) in wanted.items() if not self.told(found.get(a, {}), locations, pushes)]
+        if rest:
+            found |= flow.at(steps, rest, self.arch, constant, outer=outer, tables=through, endless=self.endless)
+        return found
+
+    def told(self, state: State, locations: Iterable[str], pushes: int) -> bool:
+        """Whether a state knows all of some locations."""
+        return all(values.read(state, self.arch, where, pushes=pushes) is not None for where in locations)
 
     def known(self, i: int, state: State, location: str, pushes: int = 0) -> Known:
         """What stands in a register or stack slot; what comes from the unit's caller makes the unit a sink."""
@@ -108,11 +115,18 @@ class Search:
     def syscalls(self, i: int, unit: Unit, names: Mapping[int, str]) -> Iterable[Call]:
         """The system call instructions of a unit."""
         registers = self.arch.registers
-        for address, state in sorted(self.states(i, unit.syscalls).items()):
-            numbers = self.known(i, state, registers[self.arch.number])
-            wanted = {p for n in numbers or () if isinstance(n, int) for p in telling(names.get(n & 0xFFFFFFFF, ""))}
-            arguments = {p: self.known(i, state, registers[self.arch.arguments[p]]) for p in sorted(wanted)}
-            yield Call(i, address, numbers, arguments)
+        number = registers[self.arch.number]
+        first = self.states(i, dict.fromkeys(unit.syscalls, ((number,), 0)))
+        numbers = {a: self.known(i, state, number) for a, state in sorted(first.items())}
+        places = {
+            a: sorted({p for n in known or () if isinstance(n, int) for p in telling(names.get(n & 0xFFFFFFFF, ""))})
+            for a, known in numbers.items()
+        }
+        wanted = {a: ([registers[self.arch.arguments[p]] for p in found], 0) for a, found in places.items() if found}
+        second = self.states(i, wanted) if wanted else {}
+        for a, known in numbers.items():
+            arguments = {p: self.known(i, second[a], registers[self.arch.arguments[p]]) for p in places[a]}
+            yield Call(i, a, known, arguments)
 
     def follow(self, work: Mapping[int, set[str]]) -> None:
         """Record what is passed to the given sinks, to those found so far, and to those found on the way."""
@@ -135,12 +149,14 @@ class Search:
                 callee = self.target(i, step)
                 if callee is not None and callee in callees:
                     wanted[step.address] = callee, self.arch.call_pushes if step.kind == "call" else 0
-        for address, state in self.states(i, wanted).items():
-            callee, pushes = wanted[address]
+        places: dict[int, tuple[list[str], int]] = {}
+        for address, (callee, pushes) in wanted.items():
             old = self.sites.get((address, callee))
-            locations = sorted(work[callee] | set(old.values if old else ()))
+            places[address] = sorted(work[callee] | set(old.values if old else ())), pushes
+        for address, state in self.states(i, places).items():
+            locations, pushes = places[address]
             passed = {w: self.known(i, state, w, pushes) for w in locations}
-            self.sites[address, callee] = Site(i, address, callee, passed)
+            self.sites[address, wanted[address][0]] = Site(i, address, wanted[address][0], passed)
 
     def target(self, i: int, step: Step) -> int | None:
         """The unit or import a call or jump leads to, or None where that is not known or is the unit itself."""

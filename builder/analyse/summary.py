@@ -3,16 +3,16 @@
 import hashlib
 import re
 import struct
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 
 from builder.analyse import elf, objects, tables
 from builder.analyse.decode import Reader
 from builder.analyse.elf import Elf
-from builder.analyse.objects import Link, Objects
 from builder.analyse.sites import Call, Site, look
 from builder.analyse.table import names as syscall_names
-from builder.analyse.tables import Relocation, Symbol
-from builder.analyse.units import Code, cut
+from builder.analyse.tables import Symbol
+from builder.analyse.units import cut
 from builder.model import Value
 
 CODE_KINDS = (tables.STT_FUNC, tables.STT_GNU_IFUNC)
@@ -73,6 +73,10 @@ class Summary(Value, frozen=True, array_like=True):
         """A node's symbol name, or one made from its address."""
         kind = "sub" if node < self.units else "data"
         return self.names.get(node) or f"{kind}_{self.starts[node]:x}"
+
+    def unit_at(self, address: int) -> int:
+        """The unit an address lies in (the last one that begins before it), or -1."""
+        return bisect_right(self.starts, address, 0, self.units) - 1
 
 
 def summarise(data: bytes, name: str) -> Summary:
