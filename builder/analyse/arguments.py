@@ -7,7 +7,7 @@ source of Linux 6.12. Need ids are those of the recipes (`recipes/options/`).
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -46,6 +46,7 @@ class Argument(Value, frozen=True):
     texts: tuple[tuple[str, str], ...] = ()
     assumed: tuple[str, ...] = ()
     also: int | None = None
+    either: bool = False  # a known value with an unknown companion counts for every companion
     otherwise: str = ""
     mask: int = 0xFFFFFFFF  # the bits the kernel looks at; all of these arguments are 32-bit numbers to it
 
@@ -64,18 +65,25 @@ class Wrapper(Value, frozen=True):
 
 
 def needs_of(argument: Argument, value: int, also: int | None = None) -> tuple[str, ...]:
-    """The need ids of a constant argument, sorted; `also` is the companion's value (None: not known, then what is
-    assumed counts). Only the low 32 bits count, as in the kernel; a text's need is `text_need`."""
+    """The need ids of a constant argument, sorted; `also` is the companion's value, None if it is not known.
+
+    Only the low 32 bits count, as in the kernel. What a text needs is `text_need`.
+    """
     number = value & argument.mask
     if argument.also is not None:
-        if also is None:
-            return argument.assumed
-        found = [argument.pairs.get((number, also & 0xFFFFFFFF), "")]
+        found = _pair(argument, number, also)
     elif argument.kind == "flags":
         found = [need for mask, need in argument.needs.items() if number & mask == mask]
     else:
         found = [argument.needs.get(number, argument.otherwise)]
     return tuple(sorted({*found} - {""}))
+
+
+def _pair(argument: Argument, number: int, also: int | None) -> Iterable[str]:
+    if also is not None:
+        return [argument.pairs.get((number, also & 0xFFFFFFFF), "")]
+    fitting = [need for (first, _), need in argument.pairs.items() if first == number]
+    return fitting if argument.either else argument.assumed if fitting else ()
 
 
 def text_need(argument: Argument, text: str) -> str:
@@ -109,6 +117,7 @@ class _Entry(Value, frozen=True):
     why: str
     assumed: tuple[str, ...] = ()
     also: int | None = None
+    either: bool = False
     mask: int = 0xFFFFFFFF
 
 
@@ -135,14 +144,20 @@ def _load() -> tuple[Mapping[str, tuple[Argument, ...]], Mapping[str, Wrapper]]:
 
 
 def _argument(entry: _Entry, table: list[Row]) -> Argument:
-    common = {"assumed": entry.assumed, "also": entry.also, "mask": entry.mask}
-    if entry.kind == "text":
-        return Argument(entry.index, entry.kind, entry.why, texts=tuple((r.name, r.need) for r in table), **common)
-    otherwise = next((row.need for row in table if row.name == OTHER), "")
     values = {numbers(row.value): row.need for row in table if row.name != OTHER}
-    needs = {key[0]: need for key, need in values.items() if len(key) == 1}
-    pairs = {(key[0], key[1]): need for key, need in values.items() if len(key) == 2}
-    return Argument(entry.index, entry.kind, entry.why, needs, pairs, otherwise=otherwise, **common)
+    return Argument(
+        entry.index,
+        entry.kind,
+        entry.why,
+        needs={key[0]: need for key, need in values.items() if len(key) == 1},
+        pairs={(key[0], key[1]): need for key, need in values.items() if len(key) == 2},
+        texts=tuple((row.name, row.need) for row in table) if entry.kind == "text" else (),
+        assumed=entry.assumed,
+        also=entry.also,
+        either=entry.either,
+        otherwise=next((row.need for row in table if row.name == OTHER), ""),
+        mask=entry.mask,
+    )
 
 
 def _wrapper(function: _Function, arguments: tuple[Argument, ...]) -> Wrapper:
