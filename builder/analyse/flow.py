@@ -178,7 +178,7 @@ class _Flow:
         if step.kind == "call":
             self._call(state)
         elif step.kind == "syscall":
-            for r in self.arch.syscall_loses:
+            for r in self.arch.convention.syscall_loses:
                 state.pop(r, None)
             values.written_by_others(state)
         written = [
@@ -194,15 +194,15 @@ class _Flow:
                 state.pop(r, None)
                 continue
             state[r] = new
-            if r not in (self.arch.stack, self.arch.frame):
+            if r not in (self.arch.convention.stack, self.arch.convention.frame):
                 for v in new:
                     if isinstance(v, Place):
                         values.leak(state, v.offset)
 
     def _call(self, state: State) -> None:
-        for r in self.arch.call_loses:
+        for r in self.arch.convention.call_loses:
             state.pop(r, None)
         values.written_by_others(state)
-        top = state.get(self.arch.stack)
+        top = state.get(self.arch.convention.stack)
         if top and len(top) == 1 and isinstance(place := next(iter(top)), Place):
             values.forget(state, -(1 << 40), place.offset)

@@ -52,7 +52,7 @@ def pointers(file: Elf, reader: Reader, moves: Iterable[Relocation], symbols: Se
     found: dict[int, Link] = {}
     if reader.fixed:
         found.update(_words(file, reader))
-    kinds = reader.arch.relocations
+    kinds = reader.arch.convention.relocations
     for m in moves:
         if m.kind == kinds["relative"]:
             found[m.address] = Link(m.address, m.addend)

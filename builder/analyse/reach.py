@@ -138,7 +138,7 @@ def _asked_by_name(reached: Reached) -> Iterator[tuple[Node, str]]:
         seen: set[Node] = set()
         for site in summary.sites:
             if site.callee in asking and (i, site.unit) in reached.parents:
-                values = site.values.get(of(summary.machine).registers[of(summary.machine).parameters[1]])
+                values = site.values.get(_second(summary))
                 texts = [summary.texts.get(v) if isinstance(v, int) else None for v in values or (None,)]
                 named |= {t for t in texts if t} | (set(summary.words) if None in texts else set())
                 seen.add((i, site.unit))
@@ -156,3 +156,9 @@ def _named(reached: Reached, asker: int, names: Iterable[str], how: str) -> Iter
                 for export in table[name]:
                     if export.node >= 0:
                         yield (i, export.node), how
+
+
+def _second(summary: Summary) -> str:
+    """The name of the register that has a function's second parameter."""
+    convention = of(summary.machine).convention
+    return convention.registers[convention.parameters[1]]

@@ -45,7 +45,7 @@ def look(
     for i, unit in enumerate(code.units):
         if unit.syscalls:
             search.calls.extend(search.syscalls(i, unit, names))
-    parameters = [reader.arch.registers[r] for r in reader.arch.parameters]
+    parameters = [reader.arch.convention.registers[r] for r in reader.arch.convention.parameters]
     search.follow({-1 - i: {parameters[p] for p in watched(n)} for i, n in enumerate(imports) if watched(n)})
     return tuple(search.calls), tuple(sorted(search.sites.values(), key=lambda s: (s.address, s.callee)))
 
@@ -114,18 +114,22 @@ class Search:
 
     def syscalls(self, i: int, unit: Unit, names: Mapping[int, str]) -> Iterable[Call]:
         """The system call instructions of a unit."""
-        registers = self.arch.registers
-        number = registers[self.arch.number]
+        registers = self.arch.convention.registers
+        number = registers[self.arch.convention.number]
         first = self.states(i, dict.fromkeys(unit.syscalls, ((number,), 0)))
         numbers = {a: self.known(i, state, number) for a, state in sorted(first.items())}
         places = {
             a: sorted({p for n in known or () if isinstance(n, int) for p in telling(names.get(n & 0xFFFFFFFF, ""))})
             for a, known in numbers.items()
         }
-        wanted = {a: ([registers[self.arch.arguments[p]] for p in found], 0) for a, found in places.items() if found}
+        wanted = {
+            a: ([registers[self.arch.convention.arguments[p]] for p in found], 0)
+            for a, found in places.items()
+            if found
+        }
         second = self.states(i, wanted) if wanted else {}
         for a, known in numbers.items():
-            arguments = {p: self.known(i, second[a], registers[self.arch.arguments[p]]) for p in places[a]}
+            arguments = {p: self.known(i, second[a], registers[self.arch.convention.arguments[p]]) for p in places[a]}
             yield Call(i, a, known, arguments)
 
     def follow(self, work: Mapping[int, set[str]]) -> None:
@@ -148,7 +152,7 @@ class Search:
             if step.kind in ("call", "jump", "branch"):
                 callee = self.target(i, step)
                 if callee is not None and callee in callees:
-                    wanted[step.address] = callee, self.arch.call_pushes if step.kind == "call" else 0
+                    wanted[step.address] = callee, self.arch.convention.call_pushes if step.kind == "call" else 0
         places: dict[int, tuple[list[str], int]] = {}
         for address, (callee, pushes) in wanted.items():
             old = self.sites.get((address, callee))

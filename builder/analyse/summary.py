@@ -93,10 +93,10 @@ class _File:
         self.static = tuple(tables.static_symbols(self.file))
         self.moves = tuple(tables.relocations(self.file))
         self.functions = _functions(self.static, self.symbols)
-        kinds = {k for k in tables.SLOT_TYPES}
+        kinds = tables.SLOT_TYPES
         wanted = {r.address: r.symbol for r in self.moves if r.kind in kinds and r.symbol < len(self.symbols)}
         self.reader = Reader(self.file, wanted)
-        roles = self.reader.arch.relocations
+        roles = self.reader.arch.convention.relocations
         copied = {r.symbol for r in self.moves if r.kind == roles["copy"] and r.symbol < len(self.symbols)}
         number = {s: i for i, s in enumerate(sorted(set(wanted.values()) | copied))}
         self.imports = tuple((self.symbols[s].name, self.symbols[s].version) for s in number)
@@ -105,7 +105,7 @@ class _File:
         self.copies = tuple(sorted(number[s] for s in copied))
         self.links = objects.pointers(self.file, self.reader, self.moves, self.symbols)
         self.resolvers = {m.addend for m in self.moves if m.kind == roles["irelative"]}
-        targets = {l.target for l in self.links if self.reader.place(l.target) >= 0} | self.resolvers
+        targets = {k.target for k in self.links if self.reader.place(k.target) >= 0} | self.resolvers
         self.code = cut(self.reader, [*self.functions.values(), *_specials(self.file)], targets)
         places = {a for u in self.code.units for a in u.places}
         self.objects = objects.cut(self.file, self.reader, self.links, places, [*self.symbols, *self.static])
@@ -184,9 +184,9 @@ class _File:
         """Names of data objects."""
         found = {}
         for s in (*self.static, *self.symbols):
-            if s.section and s.name and s.kind == 1 and (i := self.objects.index(s.address)) >= 0:
-                if self.objects.starts[i] == s.address:
-                    found[len(self.code.units) + i] = s.name
+            i = self.objects.index(s.address) if s.section and s.name and s.kind == tables.STT_OBJECT else -1
+            if i >= 0 and self.objects.starts[i] == s.address:
+                found[len(self.code.units) + i] = s.name
         return found
 
     def roots(self) -> dict[int, str]:

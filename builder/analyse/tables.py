@@ -12,7 +12,7 @@ from typing import Literal
 from builder.analyse import elf
 from builder.analyse.elf import Elf
 
-STT_FUNC, STT_GNU_IFUNC = 2, 10
+STT_OBJECT, STT_FUNC, STT_GNU_IFUNC = 1, 2, 10
 STB_LOCAL, STB_WEAK = 0, 2
 # x86-64's numbers, for code that reads only that architecture; KINDS has every architecture's
 R_64, R_COPY, R_GLOB_DAT, R_JUMP_SLOT, R_RELATIVE, R_IRELATIVE = 1, 5, 6, 7, 8, 37

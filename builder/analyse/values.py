@@ -32,10 +32,10 @@ READ_ONLY = Callable[[int, int], int | None]  # address, bytes → constant
 
 def entry(arch: Architecture, slots: int = 8) -> State:
     """The state at a unit's entry: every register and the stack slots above hold what the caller put there."""
-    state: State = {r: frozenset((name,)) for r, name in enumerate(arch.registers)}
-    state[arch.stack] = frozenset((Place(0),))
+    state: State = {r: frozenset((name,)) for r, name in enumerate(arch.convention.registers)}
+    state[arch.convention.stack] = frozenset((Place(0),))
     for i in range(slots):
-        offset = arch.call_pushes + 8 * i
+        offset = arch.convention.call_pushes + 8 * i
         state[offset, 8] = frozenset((f"@{offset}",))
     return state
 
@@ -44,8 +44,8 @@ def read(state: State, arch: Architecture, location: str, *, pushes: int) -> Val
     """What a location at a callee's entry holds when the state is that before the call: a register by its name, or a
     stack slot `@offset`, counted from the stack pointer that the callee gets after the call has pushed `pushes`."""
     if not location.startswith("@"):
-        return state.get(arch.registers.index(location))
-    top = state.get(arch.stack)
+        return state.get(arch.convention.registers.index(location))
+    top = state.get(arch.convention.stack)
     if top is None or len(top) != 1 or not isinstance(place := next(iter(top)), Place):
         return None
     return _slot(state, place.offset - pushes + int(location[1:]), 8)
@@ -59,10 +59,10 @@ def cut(value: Value, bits: int, *, signed: bool = False) -> Value:
     if any(isinstance(v, Place) or (isinstance(v, str) and bits < 32) for v in value):
         return None
     mask, top = (1 << bits) - 1, 1 << (bits - 1)
-    numbers = (v if isinstance(v, str) else v & mask for v in value)
+    numbers = frozenset(v & mask if isinstance(v, int) else v for v in value)
     if not signed:
-        return frozenset(numbers)
-    return frozenset(v if isinstance(v, str) else ((v ^ top) - top) & MASK64 for v in numbers)  # type: ignore[operator]
+        return numbers
+    return frozenset(((v ^ top) - top) & MASK64 if isinstance(v, int) else v for v in numbers)
 
 
 def combined(old: Value, bits: int, new: Value) -> Value:

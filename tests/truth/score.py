@@ -7,7 +7,7 @@ from pathlib import Path
 from builder import analyse, paths
 from builder.analyse.arguments import path_need
 from builder.analyse.witness import shown
-from builder.configure.recipes import load_rules
+from builder.configure.recipes import Rule, load_rules
 from builder.configure.request import matching
 from builder.model import Needs, Tree, Value
 from builder.traced import Spot, TracedCall
@@ -118,7 +118,7 @@ def gates(ids: Iterable[str]) -> tuple[str, ...]:
 
 
 @cache
-def _rules() -> tuple[Any, ...]:
+def _rules() -> tuple[Rule, ...]:
     return load_rules(RECIPES)
 
 

@@ -29,8 +29,8 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one instruction does. `kind` says where control goes: `next`, `nop`, `call`, `jump`, `branch`, `return`, `stop`
-    (never onward), `syscall`. `target` is a direct target; `through` the memory an indirect call or jump reads its
+    """What one instruction does. `kind` says where control goes: `next`, `nop` (padding), `call`, `jump`, `branch`,
+    `return`, `stop` (never onward), `syscall`. `target` is a direct target; `through` the memory an indirect call or jump reads its
     target from; both None: it goes through a register. `sets` (register, bits, expression) and `stores` (memory,
     bytes, expression) use the registers as they were before. `compares` is a register with the constant it is
     compared with; `equal` tells whether a branch is taken when the comparison before it was equal."""
@@ -84,8 +84,10 @@ class Scanner(Protocol):
         """Where instructions begin when a stretch is decoded from its start."""
 
 
-class Architecture(Protocol):
-    """One processor architecture with Linux's calling conventions on it."""
+@dataclass(frozen=True)
+class Convention:
+    """Registers by number, and what they mean to functions and system calls. `relocations` are kinds by role: word,
+    copy, glob_dat, jump_slot, relative, irelative."""
 
     name: str
     registers: tuple[str, ...]  # names by number
@@ -97,10 +99,18 @@ class Architecture(Protocol):
     call_pushes: int  # bytes a call puts on the stack
     call_loses: tuple[int, ...]
     syscall_loses: tuple[int, ...]
-    relocations: Mapping[str, int]  # kinds by role
+    relocations: Mapping[str, int]
+
+
+class Architecture(Protocol):
+    """One processor architecture with Linux's calling conventions on it."""
+
+    @property
+    def convention(self) -> "Convention":
+        """Registers and calling conventions."""
 
     def scanner(self, low: int, high: int, *, fixed: bool) -> Scanner:
-        """A scanner for a file mapped from `low` to `high`; `fixed`: addresses may stand in instructions as they are."""
+        """A scanner for a file mapped from `low` to `high`; `fixed`: instructions may contain whole addresses."""
 
     def lift(self, code: bytes, start: int) -> list[Step]:
         """Every instruction of a stretch of code; bytes that are none end it."""

@@ -1,10 +1,8 @@
 """x86-64: reading code with iced-x86. Sources: Intel's Software Developer's Manual, volume 2; the System V ABI."""
 
-from collections.abc import Mapping
-
 from iced_x86 import Code, Decoder, FlowControl, Instruction, Mnemonic, OpCodeOperandKind
 
-from builder.analyse.arch import Step, Unit
+from builder.analyse.arch import Convention, Step, Unit
 from builder.analyse.arch import x86_64_lift as lifting
 
 PLAIN, LEA, CALL, JUMP, BRANCH, RETURN, CALL_BY, JUMP_BY, SYSCALL, LEGACY, NOP, STOP, INVALID = range(13)
@@ -80,8 +78,8 @@ class X86Scanner:
         elif kind == RETURN:
             unit.returns = True
         elif kind in (CALL_BY, JUMP_BY):
-            if kind == JUMP_BY:
-                unit.returns = unit.indirect = True
+            unit.indirect |= kind == JUMP_BY
+            unit.returns |= kind == JUMP_BY
             if ins.is_ip_rel_memory_operand:
                 unit.data.add(ins.ip_rel_memory_address)
             elif self.fixed:
@@ -136,18 +134,19 @@ class X86Scanner:
 class X8664:
     """x86-64 with the System V calling convention and Linux's system calls (arch/x86/entry/entry_64.S)."""
 
-    name = "x86_64"
-    registers = lifting.NAMES
-    number = 0
-    arguments = (7, 6, 2, 10, 8, 9)
-    parameters = (7, 6, 2, 1, 8, 9)
-    stack, frame = 4, 5
-    call_pushes = 8
-    call_loses = (0, 1, 2, 6, 7, 8, 9, 10, 11)
-    syscall_loses = (0, 1, 11)
-    relocations: Mapping[str, int] = {
-        "word": 1, "copy": 5, "glob_dat": 6, "jump_slot": 7, "relative": 8, "irelative": 37,
-    }  # fmt: skip
+    convention = Convention(
+        name="x86_64",
+        registers=lifting.NAMES,
+        number=0,
+        arguments=(7, 6, 2, 10, 8, 9),
+        parameters=(7, 6, 2, 1, 8, 9),
+        stack=4,
+        frame=5,
+        call_pushes=8,
+        call_loses=(0, 1, 2, 6, 7, 8, 9, 10, 11),
+        syscall_loses=(0, 1, 11),
+        relocations={"word": 1, "copy": 5, "glob_dat": 6, "jump_slot": 7, "relative": 8, "irelative": 37},
+    )
 
     def scanner(self, low: int, high: int, *, fixed: bool) -> X86Scanner:
         """See `Architecture`."""

@@ -38,7 +38,7 @@ EQUAL = {Mnemonic.JE: True, Mnemonic.JNE: False}
 FACTORY = InstructionInfoFactory()
 
 
-def _register(register: int) -> tuple[int, int] | None:
+def _register(register: Register) -> tuple[int, int] | None:
     """Number and width in bits of a general register's name; None for others and for ah, bh, ch, dh."""
     full = NUMBER.get(RegisterExt.full_register(register))
     if full is None or register in HIGH:
@@ -101,7 +101,7 @@ def _control(ins: Instruction, flow: int) -> Step:
     if ins.code == Code.SYSCALL:
         return Step(*where, kind="syscall")
     if flow in (FlowControl.CALL, FlowControl.UNCONDITIONAL_BRANCH, FlowControl.CONDITIONAL_BRANCH):
-        kind = {FlowControl.CALL: "call", FlowControl.UNCONDITIONAL_BRANCH: "jump"}.get(flow, "branch")
+        kind = "call" if flow == FlowControl.CALL else "branch" if flow == FlowControl.CONDITIONAL_BRANCH else "jump"
         loop = (1,) if ins.is_loop or ins.is_loopcc else ()
         return Step(*where, kind, target=ins.near_branch_target, clobbers=loop, equal=EQUAL.get(ins.mnemonic))
     if flow in (FlowControl.INDIRECT_CALL, FlowControl.INDIRECT_BRANCH):
@@ -246,7 +246,7 @@ def masked(code: bytes, start: int, low: int, high: int) -> bytes:
         address = low <= wide < high or (ins.mnemonic == Mnemonic.MOV and wide >> 63)  # or a place of this thread's
         if where.has_immediate and (outside or address):
             _blank(out, at + where.immediate_offset, where.immediate_size)
-        thread = ins.segment_prefix == Register.FS or ins.memory_segment == Register.FS
+        thread = ins.memory_segment == Register.FS
         if where.has_displacement and (ins.is_ip_rel_memory_operand or thread or low <= ins.memory_displacement < high):
             _blank(out, at + where.displacement_offset, where.displacement_size)
     return bytes(out[:length])
