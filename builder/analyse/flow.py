@@ -178,8 +178,7 @@ class _Flow:
         if step.kind == "call":
             self._call(state)
         elif step.kind == "syscall":
-            for r in self.arch.convention.syscall_loses:
-                state.pop(r, None)
+            self._lose(self.arch.convention.syscall_loses, state)
             values.written_by_others(state)
         written = [
             (r, bits, values.evaluate(state, e, self.constant)) for r, bits, e in step.sets if r >= 0
@@ -188,8 +187,12 @@ class _Flow:
             values.store(state, memory, size, values.evaluate(state, expression, self.constant))
         for r in step.clobbers:
             state.pop(r, None)
+            state.pop(f"low{r}", None)
         for r, bits, value in written:
             new = values.combined(state.get(r), bits, value)
+            state.pop(f"low{r}", None)
+            if new is None and bits == values.BYTE and value is not None:
+                state[f"low{r}"] = value  # the lowest byte alone is known
             if new is None:
                 state.pop(r, None)
                 continue
@@ -199,9 +202,13 @@ class _Flow:
                     if isinstance(v, Place):
                         values.leak(state, v.offset)
 
-    def _call(self, state: State) -> None:
-        for r in self.arch.convention.call_loses:
+    def _lose(self, registers: tuple[int, ...], state: State) -> None:
+        for r in registers:
             state.pop(r, None)
+            state.pop(f"low{r}", None)
+
+    def _call(self, state: State) -> None:
+        self._lose(self.arch.convention.call_loses, state)
         values.written_by_others(state)
         top = state.get(self.arch.convention.stack)
         if top and len(top) == 1 and isinstance(place := next(iter(top)), Place):

@@ -122,15 +122,11 @@ class Search:
             a: sorted({p for n in known or () if isinstance(n, int) for p in telling(names.get(n & 0xFFFFFFFF, ""))})
             for a, known in numbers.items()
         }
-        wanted = {
-            a: ([registers[self.arch.convention.arguments[p]] for p in found], 0)
-            for a, found in places.items()
-            if found
-        }
+        arguments = [registers[r] for r in self.arch.convention.arguments]
+        wanted = {a: ([arguments[p] for p in found], 0) for a, found in places.items() if found}
         second = self.states(i, wanted) if wanted else {}
         for a, known in numbers.items():
-            arguments = {p: self.known(i, second[a], registers[self.arch.convention.arguments[p]]) for p in places[a]}
-            yield Call(i, a, known, arguments)
+            yield Call(i, a, known, {p: self.known(i, second[a], arguments[p]) for p in places[a]})
 
     def follow(self, work: Mapping[int, set[str]]) -> None:
         """Record what is passed to the given sinks, to those found so far, and to those found on the way."""
