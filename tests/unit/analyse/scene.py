@@ -48,7 +48,7 @@ def _entry(path: Path) -> File:
 def write(path: Path, content: Tiny | bytes) -> Path:
     """Put a file there, folders made as needed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content if isinstance(content, bytes) else content.bytes())
+    path.write_bytes(content if isinstance(content, bytes) else content.content())
     path.chmod(0o755)
     return path
 
@@ -66,8 +66,10 @@ class Loader:
         for match in filter(None, map(LINE.match, done.stdout.splitlines())):
             if match["path"] == "not found":
                 self.missing.add(match["name"])
-            elif "/" in match["path"]:
-                self.paths.append(os.path.normpath(os.path.join(cwd or "/", match["path"])))  # noqa: PTH118
+            elif not match["path"].startswith("linux-vdso"):
+                path = os.path.join(cwd or "/", match["path"])  # noqa: PTH118 - keeps `..`
+                tidy = os.path.normpath(path)
+                self.paths.append(tidy if os.path.realpath(tidy) == os.path.realpath(path) else os.path.realpath(path))
         self.errors = set(re.findall(r": (\S+): version `(\S+)' not found \(required by (\S+)\)", done.stderr))
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from builder.analyse import closure
 from tests.unit.analyse.scene import LOADER, Loader, mapped, tree_of, walk, write
 from tests.unit.analyse.tiny import Tiny
 

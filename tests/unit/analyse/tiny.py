@@ -1,7 +1,7 @@
 """The smallest ELF files a loader accepts, made in memory: only what the loader reads to find libraries."""
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 NEEDED, STRTAB, SYMTAB, STRSZ, SONAME, RPATH, RUNPATH, FLAGS_1 = 1, 5, 6, 10, 14, 15, 29, 0x6FFFFFFB
@@ -23,7 +23,7 @@ class Tiny:
     extra: Sequence[tuple[int, str]] = ()  # further dynamic entries with a text
     machine: int = 62
 
-    def bytes(self) -> bytes:
+    def content(self) -> bytes:
         """The file."""
         strings = bytearray(b"\0")
 
@@ -40,7 +40,8 @@ class Tiny:
         places = {}
         body = bytearray()
         interpreter = self.interpreter.encode() + b"\0" if self.interpreter else b""
-        for name, part in (("interpreter", interpreter), ("symbols", bytes(24)), ("hash", struct.pack("<5I", 1, 1, 0, 0, 0)),
+        table = struct.pack("<5I", 1, 1, 0, 0, 0)
+        for name, part in (("interpreter", interpreter), ("symbols", bytes(24)), ("hash", table),
                            ("need", need), ("define", define), ("strings", bytes(strings))):  # fmt: skip
             body += bytes(-(at + len(body)) % 8)
             places[name] = at + len(body)
@@ -70,25 +71,25 @@ class Tiny:
                                                                56, 5, 0, 0, 0)  # fmt: skip
         return head + b"".join(heads) + bytes(body)
 
-    def _wanted(self, text: "object") -> bytes:
+    def _wanted(self, text: Callable[[str], int]) -> bytes:
         libraries = list(dict.fromkeys(library for library, _, _ in self.wants))
         out = bytearray()
         for i, library in enumerate(libraries):
             versions = [(v, weak) for name, v, weak in self.wants if name == library]
             last = i + 1 == len(libraries)
-            out += struct.pack("<HHIII", 1, len(versions), text(library), 16, 0 if last else 16 + 16 * len(versions))  # type: ignore[operator]
+            out += struct.pack("<HHIII", 1, len(versions), text(library), 16, 0 if last else 16 + 16 * len(versions))
             for j, (version, weak) in enumerate(versions):
                 after = 16 if j + 1 < len(versions) else 0
-                out += struct.pack("<IHHII", _hash(version), 2 if weak else 0, 2 + j, text(version), after)  # type: ignore[operator]
+                out += struct.pack("<IHHII", _hash(version), 2 if weak else 0, 2 + j, text(version), after)
         return bytes(out)
 
-    def _defined(self, text: "object") -> bytes:
+    def _defined(self, text: Callable[[str], int]) -> bytes:
         names = [self.soname or "base", *self.defines] if self.defines else []
         out = bytearray()
         for i, name in enumerate(names):
             after = 28 if i + 1 < len(names) else 0
             out += struct.pack("<HHHHIII", 1, 1 if i == 0 else 0, i + 1, 1, _hash(name), 20, after)
-            out += struct.pack("<II", text(name), 0)  # type: ignore[operator]
+            out += struct.pack("<II", text(name), 0)
         return bytes(out)
 
 
