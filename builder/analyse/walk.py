@@ -107,14 +107,14 @@ class Walk:
         process.add(one)
         process.real[self.guest.real(path)] = path
         self.processes.append(process)
+        queue = deque([one])
         if interpreter:
             loader = self.guest.elf(interpreter, path)
             process.add(Loaded(interpreter, loader, posixpath.dirname(interpreter)), posixpath.basename(interpreter))
             process.real[self.guest.real(interpreter)] = interpreter
             self._list(interpreter, path, loader.soname, "interpreter")
-            queue = deque([one])
             queue.extend(self._preloaded(process))
-            self._libraries(process, queue)
+        self._libraries(process, queue)
 
     def _preloaded(self, process: Process) -> Iterator[Loaded]:
         """LD_PRELOAD, then (glibc) /etc/ld.so.preload; what is not found is passed over with a warning."""
