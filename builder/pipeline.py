@@ -13,6 +13,7 @@ from typing import Literal
 from builder.analyse import closure as loader
 from builder.analyse import implied
 from builder.analyse import needs as analysis
+from builder.analyse import plugins as opened
 from builder.analyse import table as syscall_table
 from builder.assemble import layers as layering
 from builder.assemble import rootfs as root_file_system
@@ -184,14 +185,17 @@ def _missing(definition: Definition) -> Callable[[Tree], tuple[str, ...]]:
 
     def missing(tree: Tree) -> tuple[str, ...]:
         programs, plugins = _programs(tree, definition)
-        return loader.missing(tree, programs, plugins)
+        run = definition.run
+        return opened.missing(tree, programs, plugins, environment=run.environment, directory=run.directory)
 
     return missing
 
 
 def _analyse(tree: Tree, definition: Definition, store: Store) -> Needs:
     programs, plugins = _programs(tree, definition)
-    return analysis.analyse(tree, loader.resolve(tree, programs, plugins), store, declared=definition.needs)
+    run = definition.run
+    found = opened.complete(tree, programs, plugins, environment=run.environment, directory=run.directory)
+    return analysis.analyse(tree, found.files, store, declared=definition.needs)
 
 
 def _known_features(definition: Definition, place: Place) -> None:

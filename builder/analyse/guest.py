@@ -36,9 +36,9 @@ class Guest:
         return frozenset(found)
 
     def real(self, path: str) -> str:
-        """Where a path leads, `..` taken after links as the kernel does; empty where links loop."""
+        """Where a path leads, `..` taken after links as the kernel does; empty where links loop or lead nowhere."""
         if path not in self.known:
-            self.known[path] = _real(self.tree, path)
+            self.known[path] = _real(self.tree, self.folders, path)
         return self.known[path]
 
     def is_folder(self, path: str) -> bool:
@@ -53,7 +53,7 @@ class Guest:
     def tidy(self, path: str) -> str:
         """The path without `.`, `..` and double slashes that leads to the same place: links stay where they can."""
         short = paths.normalise(path)
-        return short if self.real(short) == self.real(path) else self.real(path)
+        return short if self.real(short) == self.real(path) else self.real(path) or path
 
     def start(self, path: str, size: int) -> bytes:
         """The first bytes of the file at a path that is known to be one."""
@@ -95,11 +95,13 @@ class Guest:
         return tuple(sorted(p for p, f in self.tree.items() if f.kind != "directory" and p.startswith(start)))
 
 
-def _real(tree: Tree, path: str) -> str:
+def _real(tree: Tree, folders: frozenset[str], path: str) -> str:
     done, links = "", 0
     rest = deque(part for part in path.split("/") if part not in ("", "."))
     while rest:
         if (part := rest.popleft()) == "..":
+            if (done or "/") not in folders:
+                return ""
             done = done.rpartition("/")[0]
             continue
         step = f"{done}/{part}"

@@ -129,7 +129,8 @@ class Search:
             if not one.file.value(elf.DT_RUNPATH):
                 yield from self._listed(one, one.file.texts(elf.DT_RPATH, "DT_RPATH")[-1:], name)
         if self.rules.library_path:
-            yield from self._listed(asker, (self.rules.library_path.replace(";", ":"),), name)
+            program = (asker, *asker.chain)[-1]
+            yield from self._listed(program, (self.rules.library_path.replace(";", ":"),), name)
         yield from self._listed(asker, asker.file.texts(elf.DT_RUNPATH, "DT_RUNPATH")[-1:], name)
         nodeflib = bool(asker.file.value(elf.DT_FLAGS_1) & elf.DF_1_NODEFLIB)
         for cached in (self.rules.cache or {}).get(name, ()):

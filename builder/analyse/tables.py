@@ -81,7 +81,7 @@ class Relocation:
 
 def dynamic_symbols(file: Elf) -> tuple[Symbol, ...]:
     """The dynamic symbol table, in file order (relocations refer to it by index)."""
-    table, count = file.value(elf.DT_SYMTAB), _dynamic_count(file)
+    table, count = file.value(elf.DT_SYMTAB), dynamic_count(file)
     if not table or not count:
         return ()
     raw = file.bytes_at(table, count * 24, "the dynamic symbol table")
@@ -110,7 +110,7 @@ def _symbols(file: Elf, raw: bytes, strings: int) -> Iterator[tuple[str, int, in
         yield text, info & 15, info >> 4, section, address, size
 
 
-def _dynamic_count(file: Elf) -> int:
+def dynamic_count(file: Elf) -> int:
     """How many dynamic symbols there are: the hash tables know; the section header where there is no hash table."""
     if at := file.value(elf.DT_HASH):
         return int(struct.unpack("<II", file.bytes_at(at, 8, "the hash table"))[1])
