@@ -108,6 +108,16 @@ class Declared(Value, frozen=True):
     syscalls: tuple[str, ...] = ()
 
 
+class HintEntry(Value, frozen=True):
+    """Code that is reachable and yet never runs in this image: a function (or data object) as `symbol@file`, where the
+    file is a soname or the last part of a path and the symbol may have `*`. `needs` narrows it to these need ids."""
+
+    function: Annotated[str, Meta(pattern=r"^[^@\s]+@[^@/\s]+\Z")]
+    reason: Annotated[str, Meta(min_length=1)]
+    needs: tuple[str, ...] = ()
+    unless: tuple[str, ...] = ()
+
+
 class AgentChoice(Value, frozen=True):
     """The agent layer: a folder under `recipes/agents/`; its port serves `/metrics` and `/healthz` in the guest."""
 
@@ -174,6 +184,7 @@ class Definition(Value, frozen=True):
     machine: Machine = Machine()
     profile: Name = "lean"
     needs: Declared = Declared()
+    hint: tuple[HintEntry, ...] = ()
     agent: AgentChoice = AgentChoice()
     smoke: Smoke = Smoke()
     name: str = ""  # set from the folder's name when it is read

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from builder.analyse import closure as loader
+from builder.analyse import hints as hinting
 from builder.analyse import implied
 from builder.analyse import needs as analysis
 from builder.analyse import plugins as opened
@@ -122,7 +123,7 @@ def build(app: str, place: Place, wishes: Wishes, store: Store, ledger: Ledger, 
 
     with ledger.stage("needs", {"application": gathered.key, "agent": digest_tree(agent)}) as stage:
         tree = _whole(gathered.available, gathered.overlay)
-        needs = _analyse(tree, definition, store)
+        needs = _analyse(tree, definition, place, store)
         agent_needs = analysis.analyse(agent, loader.resolve(agent, ["/init"]), store, by="agent")
         wanted = implied.merge(needs.needs, agent_needs.needs, implied.by_definition(definition))
         syscalls = implied.kept(wanted)
@@ -191,11 +192,12 @@ def _missing(definition: Definition) -> Callable[[Tree], tuple[str, ...]]:
     return missing
 
 
-def _analyse(tree: Tree, definition: Definition, store: Store) -> Needs:
+def _analyse(tree: Tree, definition: Definition, place: Place, store: Store) -> Needs:
     programs, plugins = _programs(tree, definition)
     run = definition.run
     found = opened.complete(tree, programs, plugins, environment=run.environment, directory=run.directory)
-    return analysis.analyse(tree, found.files, store, declared=definition.needs)
+    hints = hinting.applicable((*hinting.load(place.recipes), *map(hinting.of_entry, definition.hint)), tree)
+    return analysis.analyse(tree, found.files, store, declared=definition.needs, hints=hints)
 
 
 def _known_features(definition: Definition, place: Place) -> None:
