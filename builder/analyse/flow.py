@@ -155,7 +155,7 @@ class _Flow:
                 if i in marks:
                     self.found[i] = dict(state)
                 targets, onward = self.leads[i]
-                equal = self.learned(before, step)
+                equal = self.learned(before, step, state)
                 self.apply(step, state)
                 for t in targets:
                     self.enter(t, state | equal if step.equal else state)
@@ -166,12 +166,18 @@ class _Flow:
                     self.enter(i, state)
                     i = None
 
-    def learned(self, before: Step | None, step: Step) -> State:
-        """What a register holds where a comparison with a constant just before turned out equal."""
-        if step.equal is None or before is None or before.compares is None:
+    def learned(self, before: Step | None, step: Step, state: State) -> State:
+        """What a register holds where a comparison with a constant just before turned out equal. An entry value that
+        is that constant keeps its name: only callers that pass the constant come here."""
+        if step.equal is None or before is None or before.compares is None or before.compares[1] < values.WORD:
             return {}
         register, bits, constant = before.compares
-        return {register: frozenset((constant & ((1 << bits) - 1),))} if bits >= 32 else {}
+        number = constant & ((1 << bits) - 1)
+        old = state.get(register, frozenset())
+        entries = [v for v in old if isinstance(v, str)]
+        if len(old) == len(entries) == 1:
+            return {register: old if "=" in entries[0] else frozenset((f"{entries[0]}={number}",))}
+        return {register: frozenset((number,))}
 
     def apply(self, step: Step, state: State) -> None:
         """Change a state as an instruction does."""

@@ -14,7 +14,9 @@ from pathlib import Path
 import msgspec
 
 from builder import paths
-from builder.analyse.reach import Cut, Node, Reached
+from builder.analyse.arch import of
+from builder.analyse.reach import Cut, Member, Node, Reached, reach
+from builder.analyse.sinks import passed
 from builder.definition import HintEntry
 from builder.errors import DefinitionError
 from builder.model import Tree, Value
@@ -28,14 +30,25 @@ class Lacks(Value, frozen=True):
     text: str
 
 
+class Passes(Value, frozen=True):
+    """A condition on a function's parameter: every reachable call passes a constant, with none of the bits of
+    `without`, and none of the values of `never`."""
+
+    function: str
+    parameter: int
+    without: int = 0
+    never: tuple[int, ...] = ()
+
+
 class Hint(Value, frozen=True):
     """What never runs, and why. `file` is a soname or the last part of a path.
 
     `functions` are symbol names with `*` and `?`; `refers` finds functions without a name instead: those that refer to
-    all the symbols named there. With `uses`, only the imports of that name are taken out, of the whole file where no
-    function is named. With `needs`, only these need ids are, where they arise in these functions. `unless` are
-    functions of any file: if one of them is reached, the hint does not hold. `source` is the place in the program's
-    source that shows it.
+    all the symbols named there. With `calls`, only their references to the functions named there are taken out (of the
+    whole file where no function is named). With `needs`, only these need ids are, where they arise in these functions (in the whole file
+    where no function is named); with `paths`, only these names under /proc, /sys and /dev. `unless` are functions of
+    any file: if one of them is reached, the hint does not hold; so with `passes`. `source` is the place in the
+    program's source that shows it.
     """
 
     name: str
@@ -44,9 +57,11 @@ class Hint(Value, frozen=True):
     source: str = ""
     functions: tuple[str, ...] = ()
     refers: tuple[str, ...] = ()
-    uses: tuple[str, ...] = ()
+    calls: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
     unless: tuple[str, ...] = ()
+    passes: Passes | None = None
     lacks: Lacks | None = None
 
 
@@ -86,37 +101,67 @@ def _lines(tree: Tree, lacks: Lacks) -> Iterator[str]:
             yield from (line for line in text.splitlines() if line.lstrip()[:1] != "#" and pattern.search(line))
 
 
-def cut(hints: Sequence[Hint], reached: Reached) -> tuple[Cut, tuple[str, ...]]:
-    """What the hints take out of a closure, and the names of those that take out something."""
-    nodes: set[Node] = set()
-    uses: set[Node] = set()
-    needs: set[tuple[Node, str]] = set()
-    held: list[str] = []
+def reached_with(members: Sequence[Member], hints: Sequence[Hint], reached: Reached) -> tuple[Reached, tuple[str, ...]]:
+    """What can run with the hints, starting from what can without (`reached`), and the names of the hints that hold.
+
+    A hint may make another one hold, since less is reached then: they are applied until nothing changes. They never
+    take each other's conditions back: what is reached only shrinks.
+    """
+    held: tuple[str, ...] = ()
+    while True:
+        holding = [hint for hint in hints if _holds(hint, reached)]
+        names = tuple(dict.fromkeys(hint.name for hint in holding))
+        if names == held:
+            return reached, held
+        held = names
+        reached = reach(members, _cut(holding, reached))
+
+
+def _files(reached: Reached, hint: Hint) -> list[int]:
+    return [i for i, m in enumerate(reached.members) if hint.file in (m.summary.soname, Path(m.file.path).name)]
+
+
+def _holds(hint: Hint, reached: Reached) -> bool:
+    if not _files(reached, hint) or any(any(_nodes(reached, name)) for name in hint.unless):
+        return False
+    if hint.passes is None:
+        return True
+    for node in _nodes(reached, hint.passes.function):
+        convention = of(reached.members[node[0]].summary.machine).convention
+        values = passed(reached, node, convention.registers[convention.parameters[hint.passes.parameter]])
+        if values is None or any(v & hint.passes.without or v in hint.passes.never for v in values):
+            return False
+    return True
+
+
+def _nodes(reached: Reached, name: str) -> Iterator[Node]:
+    """The reached nodes that are exported by a name."""
+    for i, table in enumerate(reached.exports):
+        for export in table.get(name, ()):
+            if (i, export.node) in reached.parents:
+                yield i, export.node
+
+
+def _cut(hints: Iterable[Hint], reached: Reached) -> Cut:
+    nodes: set[Node] = set(reached.cut.nodes)
+    edges: set[tuple[Node, Node]] = set(reached.cut.edges)
+    uses: set[Node] = set(reached.cut.uses)
+    needs: set[tuple[Node, str]] = set(reached.cut.needs)
     for hint in hints:
-        files = [i for i, m in enumerate(reached.members) if hint.file in (m.summary.soname, Path(m.file.path).name)]
-        if not files or any(_runs(reached, name) for name in hint.unless):
-            continue
-        for file in files:
+        for file in _files(reached, hint):
             found = set(_named(reached, file, hint))
-            imports = {(file, i) for i, (n, _) in enumerate(reached.members[file].summary.imports) if n in hint.uses}
-            if hint.needs:
-                needs |= {(node, need) for node in found or {(file, -1)} for need in hint.needs}
-            elif hint.uses:
-                uses |= imports
+            if hint.needs or hint.paths:
+                everywhere = {(file, -1)} if not (hint.functions or hint.refers) else set()
+                needs |= {(node, need) for node in found | everywhere for need in (*hint.needs, *hint.paths)}
+            elif hint.calls and (hint.functions or hint.refers):
+                targets = {node for name in hint.calls for node in _nodes(reached, name)}
+                edges |= {(node, target) for node in found for target in targets}
+            elif hint.calls:
+                imports = reached.members[file].summary.imports
+                uses |= {(file, i) for i, (n, _) in enumerate(imports) if n in hint.calls}
             else:
                 nodes |= found
-            if found or imports or hint.needs:
-                held.append(hint.name)
-    return Cut(frozenset(nodes), frozenset(uses), frozenset(needs)), tuple(dict.fromkeys(held))
-
-
-def _runs(reached: Reached, name: str) -> bool:
-    return any(
-        (i, export.node) in reached.parents
-        for i, table in enumerate(reached.exports)
-        for export in table.get(name, ())
-        if export.node >= 0
-    )
+    return Cut(frozenset(nodes), frozenset(edges), frozenset(uses), frozenset(needs))
 
 
 def _named(reached: Reached, file: int, hint: Hint) -> Iterator[Node]:

@@ -10,8 +10,8 @@ import msgspec
 
 from builder import paths
 from builder.analyse import exceptions, telling
-from builder.analyse.arguments import path_need
 from builder.analyse import hints as hint_table
+from builder.analyse.arguments import path_need
 from builder.analyse.hints import Hint
 from builder.analyse.reach import Member, Node, Reached, reach
 from builder.analyse.sinks import NUMBER, Finding, findings
@@ -113,8 +113,8 @@ def assess(
     held: tuple[str, ...] = ()
     hinted: tuple[str, ...] = ()
     if hints:
-        cut, held = hint_table.cut(hints, reached)
-        less, unresolved = _asked(reach(members, cut), declared)
+        fewer, held = hint_table.reached_with(members, hints, reached)
+        less, unresolved = _asked(fewer, declared)
         hinted, found = tuple(sorted(found.keys() - less.keys())), less
     closure = tuple(m.file for m in members)
     needs = tuple(Need(i, _best(e), by, len(e)) for i, e in sorted(found.items()))
@@ -208,6 +208,7 @@ def _assumed(reached: Reached, found: Found, finding: Finding) -> tuple[tuple[st
 
 
 def _paths(reached: Reached, found: Found) -> None:
+    cut = reached.cut.needs
     for i, member in enumerate(reached.members):
         for unit, text in member.summary.paths:
             node: Node = (i, unit)
@@ -217,7 +218,7 @@ def _paths(reached: Reached, found: Found) -> None:
                 function, chain = member.summary.name(unit), reached.chain(node)
                 start = member.summary.starts[unit]
                 need = path_need(text)
-                if (node, need) not in reached.cut.needs and ((i, -1), need) not in reached.cut.needs:
+                if not any((place, what) in cut for place in (node, (i, -1)) for what in (need, text)):
                     _note(found, need, Evidence(f"names {text}", member.file.path, start, function, chain))
 
 

@@ -28,10 +28,11 @@ class Member:
 
 @dataclass(frozen=True)
 class Cut:
-    """What hints take out: nodes that are never entered, imports (file, index) that are never used, and needs that do
-    not arise in a node (or, with node -1, anywhere in its file)."""
+    """What hints take out: nodes that are never entered, references from one node to another, imports (file, index)
+    that are never used, and needs that do not arise in a node (or, with node -1, anywhere in its file)."""
 
     nodes: frozenset[Node] = frozenset()
+    edges: frozenset[tuple[Node, Node]] = frozenset()
     uses: frozenset[Node] = frozenset()
     needs: frozenset[tuple[Node, str]] = frozenset()
 
@@ -60,6 +61,11 @@ class Reached:
 
     def onward(self, file: int, index: int) -> Iterator[Node]:
         """The nodes that a node leads to, in its own file and in others."""
+        for target in self._targets(file, index):
+            if not self.cut.edges or ((file, index), target) not in self.cut.edges:
+                yield target
+
+    def _targets(self, file: int, index: int) -> Iterator[Node]:
         summary = self.members[file].summary
         for target in summary.edges[index]:
             yield file, target
@@ -98,7 +104,7 @@ def _fits(export: Export, version: str) -> bool:
     return export.version == version or not export.version
 
 
-def reach(members: Sequence[Member], cut: Cut = Cut()) -> Reached:  # noqa: B008 - frozen
+def reach(members: Sequence[Member], cut: Cut = Cut()) -> Reached:
     """Everything that can run in the closure, but for what is cut out."""
     reached = Reached(tuple(members), cut=cut)
     for m in members:

@@ -1,7 +1,7 @@
 """The values a register or stack slot can have: a small abstract domain, and expressions evaluated in it.
 
 A value is a set of constants, of names of what the unit was called with (`"rdi"`, `"@8"` for the stack slot 8 bytes
-above where the stack pointer stood), and of places in the unit's own stack frame; or None: anything. What is not
+above where the stack pointer stood, `"rdi=7"` where it is known to be 7 if it comes here at all), and of places in the unit's own stack frame; or None: anything. What is not
 modelled becomes "anything", so it costs precision, never soundness.
 """
 
@@ -27,7 +27,7 @@ Location = int | tuple[int, int] | str  # a register, a stack slot (offset, byte
 State = dict[Location, frozenset[Member]]  # what is not in it can be anything
 
 FEW = 4  # bits of a mask whose combinations are told apart
-BYTE = 8
+BYTE, WORD = 8, 32  # bits
 FLOOR = "floor"  # lowest frame offset whose address has left the registers: all above it can be written by others
 READ_ONLY = Callable[[int, int], int | None]  # address, bytes → constant
 
