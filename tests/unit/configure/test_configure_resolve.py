@@ -146,7 +146,8 @@ def test_every_need_of_every_recipe_gives_a_configuration_that_is_granted(
 ) -> None:
     """Each need alone, on each platform: a rule may not lean on what another need happens to bring."""
     refused: list[str] = []
-    for need in sorted({pattern.replace("*", "x") for rule in rules if rule.name for pattern in rule.needs}):
+    patterns = {pattern.replace("*", "x") for rule in rules if rule.name for pattern in rule.needs}
+    for need in sorted(patterns | set(arguments.ids())):
         for platform in PLATFORMS:
             options = options_for((need,), rules, platform)
             kconfig.set_values({option.name: option.value for option in options})
