@@ -1,5 +1,8 @@
 """What is opened at run time: what surely is joins the closure, what could be is reported, none is ignored."""
 
+import re
+import subprocess
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -11,7 +14,7 @@ from builder.analyse.guest import Guest
 from builder.analyse.plugins import Complete, Plugin
 from builder.model import File
 from tests.unit.analyse.programs import SOURCES, Build, tree
-from tests.unit.analyse.scene import LOADER, write
+from tests.unit.analyse.scene import LOADER, tree_of, write
 from tests.unit.analyse.tiny import Tiny
 
 LIBS = "/usr/lib/x86_64-linux-gnu"
@@ -48,6 +51,27 @@ def test_the_c_librarys_own_library_joins_where_it_is_and_is_reported_where_not(
     found = plugins.complete(guest(tmp_path, files), ["/bin/app"])
     assert packaged(found) == ["/lib/libgcc_s.so.1"]
     assert "libgcc_s.so.1" not in reported(found)
+
+
+def test_the_c_librarys_own_library_is_one_even_where_another_needs_it(asking: Path, tmp_path: Path) -> None:
+    wanting = {"LD_PRELOAD": "/lib/libother.so"}
+    files: Files = {"/bin/app": asking, "/lib/libgcc_s.so.1": Tiny(soname="libgcc_s.so.1"),
+                    "/lib/libother.so": Tiny(["libgcc_s.so.1"])}  # fmt: skip
+    assert packaged(plugins.complete(guest(tmp_path, files), ["/bin/app"], environment=wanting)) == [
+        "/lib/libgcc_s.so.1"
+    ]
+
+
+@pytest.mark.parametrize("argument", ["localhost", "ISO-8859-2"])
+def test_all_that_a_program_really_opens_was_found_before(asking: Path, argument: str) -> None:
+    done = subprocess.run([str(asking), argument], env={"LD_DEBUG": "files"}, capture_output=True, text=True,
+                          timeout=60, check=False)  # fmt: skip
+    opened = set(re.findall(r"file=(\S+) \[0\];  dynamically loaded by", done.stderr))
+    converters = sorted(Path(LIBS, "gconv").glob("*.so"))
+    host = ("/etc/nsswitch.conf", LIBC, LOADER, f"{LIBS}/libgcc_s.so.1", *map(str, converters))
+    found = plugins.complete(tree_of(asking.parent, tuple(p for p in host if Path(p).exists())), [str(asking)])
+    assert "libgcc_s.so.1" in opened
+    assert {name for name in opened if not any(fnmatch(name, plugin.name) for plugin in found.plugins)} == set()
 
 
 def test_a_program_that_uses_none_of_it_opens_nothing(build: Build, tmp_path: Path) -> None:
