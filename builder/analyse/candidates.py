@@ -51,12 +51,14 @@ class Rules(Value, frozen=True):
 
 
 class Candidate(Value, frozen=True):
-    """Something that may be opened: `asker`'s search rules apply, `by` is who wants it, `why` in words."""
+    """Something that may be opened: `asker`'s search rules apply, `by` is who wants it, `why` in words. `inner`: the
+    C library looks functions up in it without the program's dlsym."""
 
     name: str
     asker: str
     by: str
     why: str
+    inner: bool = False
 
 
 @cache
@@ -79,7 +81,7 @@ class Finder:
         for rule in rules().library:
             for by in self._matching(rule, files)[:1]:
                 libc = next((f.path for f in files if f.soname == "libc.so.6"), "")
-                yield from [Candidate(rule.name, libc, by, rule.why)] if libc else []
+                yield from [Candidate(rule.name, libc, by, rule.why, inner=True)] if libc else []
         yield from self._name_services(files)
         for rule in rules().setting:
             for by in self._matching(rule, files)[:1]:

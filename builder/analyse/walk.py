@@ -10,6 +10,8 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from msgspec.structs import replace
+
 from builder.analyse import elf, search, versions
 from builder.analyse.elf import Elf
 from builder.analyse.guest import Guest
@@ -228,6 +230,14 @@ class Walk:
             self.files, self.seen, self.lacking, self.unmet = before
             process.names, process.real, process.loaded, self.checked = maps
         return whole
+
+    def promote(self, asker: str, name: str) -> None:
+        """Say of a mapped library that functions in it are looked up by name, whoever else needs it."""
+        process = self._process(asker)
+        path = process.names.get(name, "") if process else ""
+        for i, file in enumerate(self.files):
+            if file.path == path and file.why == "needed":
+                self.files[i] = replace(file, why="plugin")
 
     def _process(self, asker: str) -> Process | None:
         """The process a file is mapped in; else the first that has a loader; else the first."""

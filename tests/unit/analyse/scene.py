@@ -81,3 +81,16 @@ def walk(tree: Tree, program: Path, environment: Mapping[str, str] | None = None
 def mapped(found: Walk, why: tuple[str, ...] = ("needed",)) -> list[str]:
     """Paths of what is mapped beside program and interpreter."""
     return [file.path for file in found.files if file.why in why]
+
+
+class Host(Guest):
+    """This machine itself as a guest, looked at file by file."""
+
+    def real(self, path: str) -> str:
+        return os.path.realpath(path)
+
+    def file(self, path: str) -> File | None:
+        return File(path, "file", host=path) if Path(path).is_file() else None
+
+    def is_folder(self, path: str) -> bool:
+        return Path(path).is_dir()

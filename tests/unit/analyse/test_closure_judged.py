@@ -8,7 +8,8 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.analyse.scene import LOADER, Loader, mapped, tree_of, walk, write
+from builder.analyse import closure, elf
+from tests.unit.analyse.scene import LOADER, Host, Loader, mapped, tree_of, walk, write
 from tests.unit.analyse.tiny import Tiny
 
 NAMES = ("liba.so", "libb.so", "libc.so.6", "libd.so", "libm.so.6")
@@ -70,3 +71,31 @@ def test_any_arrangement_of_libraries_is_resolved_as_the_loader_does(
         assert judge.missing <= set(found.lacking)
     finally:
         shutil.rmtree(root)
+
+
+def programs() -> list[Path]:
+    """Every dynamic x86-64 program of this machine that runs with its caller's rights, some 60 of them."""
+    found = []
+    for path in sorted(Path("/usr/bin").iterdir()):
+        if path.is_file() and not path.stat().st_mode & 0o6000 and os.access(path, os.R_OK | os.X_OK):
+            with path.open("rb") as stream:
+                start = stream.read(20)
+            if start[:6] == b"\x7fELF\x02\x01" and start[18:20] == b"\x3e\0":
+                found.append(path)
+    return found[:: max(len(found) // 60, 1)]
+
+
+def test_programs_of_this_machine_map_what_the_closure_says() -> None:
+    differences = {}
+    for path in programs():
+        if not elf.parse(path.read_bytes(), str(path)).interpreter:
+            continue
+        found = closure.walked(Host({}), [str(path)], [], {})
+        judge = Loader(path)
+        theirs = {os.path.realpath(p) for p in judge.paths}
+        mine = {os.path.realpath(p) for p in mapped(found, ("needed", "interpreter"))}
+        maybe = {os.path.realpath(p) for p in mapped(found, ("plugin",))}
+        chosen = theirs - {os.path.realpath(LOADER)}
+        if not chosen <= mine | maybe or judge.missing != set(found.lacking) or (not maybe and mine - theirs):
+            differences[str(path)] = (chosen ^ mine, judge.missing ^ set(found.lacking))
+    assert differences == {}
