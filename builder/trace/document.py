@@ -11,6 +11,7 @@ from builder.model import SCHEMA_VERSION
 from builder.traced import Trace, TracedCall
 
 NAME = "trace.json"
+OPTIONAL = ("arguments", "text", "callers", "command", "program")  # left out where empty
 
 
 def render(trace: Trace) -> str:
@@ -57,9 +58,8 @@ def write(folder: Path, trace: Trace) -> Path:
 
 
 def _call(call: TracedCall) -> str:
-    empty: tuple[object, ...] = (None, "", 0, [], {})
-    found = {name: value for name, value in msgspec.to_builtins(call, str_keys=True).items() if value not in empty}
-    return _json(found)
+    found = msgspec.to_builtins(call, str_keys=True)
+    return _json({name: value for name, value in found.items() if value or name not in OPTIONAL})
 
 
 def _json(value: object) -> str:

@@ -58,7 +58,7 @@ def parse(lines: Sequence[str]) -> Recorded:
     _check_end(lines)
     for line in lines[:-1]:
         match line.split(" "):
-            case ["file", number, kind, path] if number.isdigit() and kind in ("x", "-"):
+            case ["file", number, kind, path] if number.isdecimal() and kind in ("x", "-"):
                 files[int(number)] = _text(path)
                 executable |= {int(number)} if kind == "x" else set()
             case ["opened", path]:
@@ -75,7 +75,7 @@ def parse(lines: Sequence[str]) -> Recorded:
 
 def _check_end(lines: Sequence[str]) -> None:
     match lines[-1].split(" ") if lines else []:
-        case ["end", count, lost] if count.isdigit() and lost.isdigit():
+        case ["end", count, lost] if count.isdecimal() and lost.isdecimal():
             if int(lost):
                 hint = "shorten the workload, or raise the limits on top of kernel/kiln_trace.c"
                 raise SmokeError(f"the trace is not whole: {lost} records found no room in the kernel's table", hint)
