@@ -76,7 +76,7 @@ def test_only_one_made_for_traces_knows_of_them(store: Store, folder: Path) -> N
 def test_an_agent_that_cannot_report_a_trace_is_named(store: Store, folder: Path) -> None:
     recipe = (folder / "agent.toml").read_text()
     (folder / "agent.toml").write_text(recipe.replace('trace_sources = ["trace.c"]\n', ""))
-    with pytest.raises(DefinitionError, match="kiln.*trace"):
+    with pytest.raises(DefinitionError, match=r"kiln.*trace"):
         agent.build(folder, store, trace=True)
 
 
