@@ -143,10 +143,19 @@ def _play(
         workload(definition), image, platform, accelerator, scratch=scratch, syscall_names=names
     )
     if not verdict.passed:
-        failed = "; ".join(f"{check.name}: {check.detail}"[:400] for check in verdict.checks if not check.passed)
-        hint = f"./invoke smoke --app {image.name} checks the image itself; nothing was recorded"
-        raise SmokeError(f"{image.name}: the workload failed, so there is no trace: {failed}", hint, log=str(scratch))
+        raise _failure(image.name, verdict, sessions[-1])
     return verdict, [recorded.parse(_lines(session)) for session in sessions]
+
+
+def _failure(app: str, verdict: Verdict, last: Session) -> SmokeError:
+    failed = "; ".join(f"{check.name}: {check.detail}"[:400] for check in verdict.checks if not check.passed)
+    said = [line for line in last.lines if line.strip() and '"event":"trace"' not in line]
+    return SmokeError(
+        f"{app}: the workload failed, so there is no trace: {failed}",
+        f"smoke.check and trace.check in images/{app}/image.toml are the workload",
+        log=verdict.serial_log,
+        tail="\n".join(said[-15:]),
+    )
 
 
 def _lines(session: Session) -> list[str]:

@@ -22,6 +22,7 @@ def render(trace: Trace) -> str:
         f' "files": {_block("{}", (f"{_json(path)}: {_json(digest)}" for path, digest in trace.files.items()))}',
         f' "opened": {_block("[]", map(_json, trace.opened))}',
         f' "calls": {_block("[]", map(_call, trace.calls))}',
+        f' "reached": {_block("[]", map(_json, trace.reached))}',
     )
     return "{\n" + ",\n".join(parts) + "\n}\n"
 

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from builder.model import Tree
 from builder.trace.places import Atlas
 from builder.trace.recorded import Call, Recorded
-from builder.traced import Trace, TracedCall
+from builder.traced import Spot, Trace, TracedCall
 
 Key = tuple[str, str, int, tuple[tuple[int, int], ...], str, str]
 
@@ -19,14 +19,18 @@ def trace(app: str, boots: Sequence[Recorded], tree: Tree, names: Mapping[int, s
     """
     files: dict[str, str] = {}
     calls: dict[Key, TracedCall] = {}
+    reached: set[Spot] = set()
     for boot in boots:
         atlas = Atlas(boot, tree)
         files |= atlas.digests
+        reached |= {atlas.spot(place) for place in boot.reached}
         for call in (_traced(record, atlas, names) for record in boot.calls):
             known = calls.get(key := _key(call))
             calls[key] = call if known is None else replace(known, count=known.count + call.count)
     opened = {path for boot in boots for path in boot.opened}
-    return Trace(app, dict(sorted(files.items())), tuple(calls[key] for key in sorted(calls)), tuple(sorted(opened)))
+    merged = tuple(calls[key] for key in sorted(calls))
+    more = reached - {caller for call in merged for caller in call.callers}
+    return Trace(app, dict(sorted(files.items())), merged, tuple(sorted(opened)), tuple(sorted(more)))
 
 
 def _traced(call: Call, atlas: Atlas, names: Mapping[int, str]) -> TracedCall:

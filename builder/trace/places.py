@@ -54,7 +54,7 @@ class Atlas:
 
     def __init__(self, recorded: Recorded, tree: Tree) -> None:
         self._paths = recorded.files
-        used = {place.file for call in recorded.calls for place in (call.site, *call.callers)} - {-1}
+        used = {place.file for place in recorded.places()} - {-1}
         entries = {number: paths.find(tree, recorded.files[number]) for number in used | recorded.executable}
         self._segments = {n: segments(Path(e.host)) for n, e in entries.items() if e is not None}
         self.digests: Mapping[str, str] = {

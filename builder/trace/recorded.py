@@ -2,6 +2,7 @@
 
     file ID x|- PATH                        x: it was mapped executable
     opened PATH
+    reached PLACE                           it was a return address on the stack of some call
     call NUMBER SITE COUNT PROGRAM ARGUMENTS CALLERS COMMAND TEXT
     end LINES LOST                          how many lines came before; how many records found no room
 
@@ -11,7 +12,7 @@ printable ASCII are three octal digits behind a backslash.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from builder.errors import SmokeError
@@ -46,31 +47,43 @@ class Recorded(Value, frozen=True):
     files: Mapping[int, str]
     executable: frozenset[int]
     opened: tuple[str, ...]
+    reached: tuple[Place, ...]
     calls: tuple[Call, ...]
+
+    def places(self) -> Iterator[Place]:
+        """Every place that is spoken of, in no order."""
+        yield from self.reached
+        yield from (place for call in self.calls for place in (call.site, *call.callers))
 
 
 def parse(lines: Sequence[str]) -> Recorded:
     """The records of one boot. Raises SmokeError when they are not whole: lines are missing or found no room."""
+    _check_end(lines)
     files: dict[int, str] = {}
     executable: set[int] = set()
     opened: list[str] = []
+    reached: list[Place] = []
     calls: list[Call] = []
-    _check_end(lines)
     for line in lines[:-1]:
-        match line.split(" "):
-            case ["file", number, kind, path] if number.isdecimal() and kind in ("x", "-"):
-                files[int(number)] = _text(path)
-                executable |= {int(number)} if kind == "x" else set()
-            case ["opened", path]:
-                opened.append(_text(path))
-            case ["call", *fields] if len(fields) == 8:
-                calls.append(_call(fields, line))
-            case _:
-                raise _damaged(line)
-    known = {place.file for call in calls for place in (call.site, *call.callers)} - {-1}
-    if strange := known - files.keys():
+        try:
+            match line.split(" "):
+                case ["file", number, "x" | "-" as kind, path]:
+                    files[int(number)] = _text(path)
+                    executable |= {int(number)} if kind == "x" else set()
+                case ["opened", path]:
+                    opened.append(_text(path))
+                case ["reached", place]:
+                    reached.append(_place(place))
+                case ["call", *fields]:
+                    calls.append(_call(fields))
+                case _:
+                    raise _damaged(line)
+        except ValueError as error:
+            raise _damaged(line) from error
+    found = Recorded(files, frozenset(executable), tuple(opened), tuple(reached), tuple(calls))
+    if strange := {place.file for place in found.places()} - {-1} - files.keys():
         raise _damaged(f"no file has number {min(strange)}")
-    return Recorded(files, frozenset(executable), tuple(opened), tuple(calls))
+    return found
 
 
 def _check_end(lines: Sequence[str]) -> None:
@@ -85,21 +98,18 @@ def _check_end(lines: Sequence[str]) -> None:
             raise SmokeError("the trace is not whole: its last line did not come", "was the machine ended too early?")
 
 
-def _call(fields: Sequence[str], line: str) -> Call:
+def _call(fields: Sequence[str]) -> Call:
     number, site, count, program, arguments, callers, command, text = fields
-    try:
-        return Call(
-            int(number),
-            _place(site),
-            int(count),
-            -1 if program == "-" else int(program),
-            dict(_list(arguments, _argument)),
-            tuple(_list(callers, _place)),
-            _text(command),
-            _text(text),
-        )
-    except ValueError as error:
-        raise _damaged(line) from error
+    return Call(
+        int(number),
+        _place(site),
+        int(count),
+        -1 if program == "-" else int(program),
+        dict(_list(arguments, _argument)),
+        tuple(_list(callers, _place)),
+        _text(command),
+        _text(text),
+    )
 
 
 def _list(text: str, parse_one: Callable[[str], Item]) -> Iterable[Item]:

@@ -127,6 +127,14 @@ def test_the_stack_leads_from_the_library_through_the_function_to_main(seen: See
     assert (code[:1], target) == (b"\xe8", seen.function(PROGRAM, "ask_for_sockets").start)
 
 
+def test_what_else_leads_to_a_known_call_is_told_as_reached(seen: Seen) -> None:
+    [call] = [call for call in seen.calls("getuid") if call.site.file == PROGRAM]
+    assert seen.returns(call, PROGRAM, "first_way")
+    assert not seen.returns(call, PROGRAM, "second_way")
+    second = seen.function(PROGRAM, "second_way")
+    assert [spot for spot in seen.trace.reached if spot.file == PROGRAM and spot.address in second]
+
+
 def test_the_arguments_that_matter_tell_calls_apart(seen: Seen) -> None:
     assert [call.arguments for call in seen.calls("socket")] == [{0: 1, 1: 1, 2: 0}, {0: 1, 1: 2, 2: 0}]
     assert {1: 0x5413} in [call.arguments for call in seen.calls("ioctl")]  # TIOCGWINSZ

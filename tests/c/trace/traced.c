@@ -48,6 +48,27 @@ KNOWN static void ask_for_the_parent(void)
 	sink = result;
 }
 
+/* The same instruction, reached by two ways. */
+KNOWN static void ask_for_the_user(void)
+{
+	long result;
+
+	__asm__ volatile("syscall" : "=a"(result) : "a"((long)SYS_getuid) : "rcx", "r11", "memory");
+	sink = result;
+}
+
+KNOWN static void first_way(void)
+{
+	ask_for_the_user();
+	sink = 1;
+}
+
+KNOWN static void second_way(void)
+{
+	ask_for_the_user();
+	sink = 2;
+}
+
 KNOWN static void load_plugin(void)
 {
 	void *plugin = dlopen("/usr/lib/plugin.so", RTLD_NOW);
@@ -93,6 +114,8 @@ int main(void)
 	write_notes();
 	for (i = 0; i < 3; i++)
 		ask_for_the_parent();
+	first_way();
+	second_way();
 	load_plugin();
 	start_thread();
 	run_another();

@@ -21,7 +21,7 @@ spots = st.builds(Spot, words, st.integers(0, 2**63 - 1))
 arguments = st.dictionaries(st.integers(0, 5), st.integers(0, 2**63 - 1), max_size=3)
 calls = st.builds(TracedCall, words, spots, arguments, words, st.tuples(spots), st.integers(0, 2**53), words, words)
 traces = st.builds(
-    Trace, words, st.dictionaries(words, words, max_size=3), st.tuples(calls, calls), st.tuples(words, words)
+    Trace, words, st.dictionaries(words, words, max_size=3), st.tuples(calls, calls), st.tuples(words), st.tuples(spots)
 )
 
 

@@ -32,10 +32,10 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Tree:
     return {"/bin": link, **{path: entry(path, host) for path, host in hosts.items()}}
 
 
-def boot(*calls: Call, opened: tuple[str, ...] = (), app: int = 0) -> Recorded:
+def boot(*calls: Call, opened: tuple[str, ...] = (), reached: tuple[Place, ...] = (), app: int = 0) -> Recorded:
     """A boot's records; `app` is the number the program has in it."""
     files = {app: APP, app + 1: LIBRARY, app + 2: "/tmp/made", app + 3: SCRIPT}
-    return Recorded(files, frozenset(files), opened, calls)
+    return Recorded(files, frozenset(files), opened, reached, calls)
 
 
 def call(number: int, site: Place, count: int = 1, app: int = 0, **more: object) -> Call:
@@ -86,3 +86,11 @@ def test_digests_are_those_of_elf_files_that_the_image_brought(tree: Tree) -> No
 def test_a_call_from_no_file_and_a_number_that_no_kernel_has(tree: Tree) -> None:
     found = merge.trace("x", [boot(call(999, Place()))], tree, NAMES)
     assert (found.calls[0].name, found.calls[0].site) == ("unknown_999", Spot("", 0))
+
+
+def test_places_reached_by_other_ways_are_told_once_without_those_that_calls_tell(tree: Tree) -> None:
+    known, other = Place(0, 0x1010), Place(1, 0x1020)
+    first = boot(call(0, Place(0, 0x1000), callers=(known,)), reached=(known, other))
+    second = boot(call(0, Place(0, 0x1000), callers=(known,)), reached=(other,))
+    library = segments(Path(tree[LIBRARY].host))
+    assert merge.trace("x", [first, second], tree, NAMES).reached == (Spot(LIBRARY, address(0x1020, library)),)

@@ -23,10 +23,11 @@ def whole(*lines: str, lost: int = 0) -> list[str]:
 
 
 def test_calls_have_their_place_arguments_callers_and_text() -> None:
-    found = parse(whole(*FILES, *OPENED, *CALLS))
+    found = parse(whole(*FILES, *OPENED, "reached 0:1a2b", *CALLS))
     assert found.files == {0: "/usr/bin/app", 1: "/lib/libc.so.6", 2: "/dev/null"}
     assert found.executable == {0, 1}
     assert found.opened == ("/etc/app.conf", "/dev/null")
+    assert found.reached == (Place(0, 0x1A2B),)
     assert found.calls == (
         Call(41, Place(1, 0x10AF20), 2, 0, {0: 2, 1: 0x80801, 2: 0}, (Place(0, 0x1234), Place(1, 0x29D90)), "app", ""),
         Call(257, Place(1, 0x1010), 1, 0, {}, (), "app", "/proc/self/status"),
@@ -70,6 +71,8 @@ def test_a_line_that_did_not_come_through_fails_the_trace(missing: int) -> None:
         "call 41 1:xyz 2 0 - - app -",
         "call 41 1:10 2 0 0=2;1=3 - app -",
         "call 41 9:10 2 0 - - app -",
+        "reached 0",
+        "reached 9:10",
         "file x x /bin/app",
         "file 3 y /bin/app",
         "something else",
