@@ -4,7 +4,7 @@ definition → inputs → agent → source → configuration → kernel → root
 The kernel is the same for all applications of a platform: it is compiled once.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from builder.assemble import layers as layering
 from builder.assemble import rootfs as root_file_system
 from builder.boot import accelerator as accelerators
 from builder.boot import smoke
+from builder.boot.serial import Event
 from builder.boot.session import Session
 from builder.compile import agent as agent_compiler
 from builder.compile import kernel as kernel_compiler
@@ -144,7 +145,7 @@ def _play(
     )
     if not verdict.passed:
         raise _failure(image.name, verdict, sessions[-1])
-    return verdict, [recorded.parse(_lines(session)) for session in sessions]
+    return verdict, [recorded.parse(lines(session.events)) for session in sessions]
 
 
 def _failure(app: str, verdict: Verdict, last: Session) -> SmokeError:
@@ -158,14 +159,15 @@ def _failure(app: str, verdict: Verdict, last: Session) -> SmokeError:
     )
 
 
-def _lines(session: Session) -> list[str]:
-    """The recorder's lines that the agent of a boot has said; long ones come in pieces."""
-    lines, whole = [""], True
-    for event in session.named("trace"):
-        piece = str(event.facts.get("line", ""))
-        if whole:
-            lines.append(piece)
-        else:
-            lines[-1] += piece
-        whole = not event.facts.get("more")
-    return lines[1:]
+def lines(events: Iterable[Event]) -> list[str]:
+    """The recorder's lines among the events of a boot (pure); long ones come in pieces."""
+    found, is_whole = [], True
+    for event in events:
+        if event.name == "trace":
+            piece = str(event.facts.get("line", ""))
+            if is_whole:
+                found.append(piece)
+            else:
+                found[-1] += piece
+            is_whole = not event.facts.get("more")
+    return found
