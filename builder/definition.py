@@ -172,6 +172,13 @@ class Smoke(Value, frozen=True):
     check: tuple[Check, ...] = ()
 
 
+class Workload(Value, frozen=True):
+    """What `./invoke trace` does with the application besides the smoke checks: `check` comes after these."""
+
+    timeout_s: Annotated[float, Meta(gt=0, le=3600)] = 300.0
+    check: tuple[Check, ...] = ()
+
+
 class Definition(Value, frozen=True):
     """One image definition. `name` is that of its folder."""
 
@@ -187,4 +194,5 @@ class Definition(Value, frozen=True):
     hint: tuple[HintEntry, ...] = ()
     agent: AgentChoice = AgentChoice()
     smoke: Smoke = Smoke()
+    trace: Workload = Workload()
     name: str = ""  # set from the folder's name when it is read

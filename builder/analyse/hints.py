@@ -45,10 +45,10 @@ class Hint(Value, frozen=True):
 
     `functions` are symbol names with `*` and `?`; `refers` finds functions without a name instead: those that refer to
     all the symbols named there. With `calls`, only their references to the functions named there are taken out (of the
-    whole file where no function is named). With `needs`, only these need ids are, where they arise in these functions (in the whole file
-    where no function is named); with `paths`, only these names under /proc, /sys and /dev. `unless` are functions of
-    any file: if one of them is reached, the hint does not hold; so with `passes`. `source` is the place in the
-    program's source that shows it.
+    whole file where no function is named). With `needs`, only these need ids are, where they arise in these functions
+    (in the whole file where no function is named); with `paths`, only these names under /proc, /sys and /dev. `unless`
+    are functions of any file: if one of them is reached, the hint does not hold; so with `passes`. `source` is the
+    place in the program's source that shows it.
     """
 
     name: str

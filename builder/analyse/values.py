@@ -1,8 +1,9 @@
 """The values a register or stack slot can have: a small abstract domain, and expressions evaluated in it.
 
-A value is a set of constants, of names of what the unit was called with (`"rdi"`, `"@8"` for the stack slot 8 bytes
-above where the stack pointer stood, `"rdi=7"` where it is known to be 7 if it comes here at all), and of places in the unit's own stack frame; or None: anything. What is not
-modelled becomes "anything", so it costs precision, never soundness.
+A value is a set of constants, of names of what the unit was called with (`"rdi"`; `"@8"` for the stack slot 8 bytes
+above where the stack pointer stood; `"rdi=7"` where it is known to be 7 if it comes here at all), and of places in the
+unit's own stack frame; or None: anything. What is not modelled becomes "anything", so it costs precision, never
+soundness.
 """
 
 from collections.abc import Callable

@@ -31,9 +31,9 @@ class Memory:
 class Step:
     """What one instruction does. `kind` says where control goes: `next`, `nop` (padding), `call`, `jump`, `branch`,
     `return`, `stop` (never onward), `syscall`. `target` is a direct target; `through` the memory an indirect call or
-    jump reads its target from; both None: it goes through a register. `sets` (register, bits, expression) and `stores` (memory,
-    bytes, expression) use the registers as they were before. `compares` is a register with the constant it is
-    compared with; `equal` tells whether a branch is taken when the comparison before it was equal."""
+    jump reads its target from; both None: it goes through a register. `sets` (register, bits, expression) and
+    `stores` (memory, bytes, expression) use the registers as they were before. `compares` is a register with the
+    constant it is compared with; `equal` tells whether a branch is taken when the comparison before it was equal."""
 
     address: int
     size: int
