@@ -9,7 +9,6 @@ an edge. `--source` measures the builder/ and recipes/ of another checkout.
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -26,6 +25,7 @@ from builder.edges.store import Store  # noqa: E402
 from tests.truth import judge, score, servers, small  # noqa: E402
 
 MEAN_OF = ("nginx", "redis", "memcached")
+LIMIT_S = 400.0  # of one program's analysis
 HEAD = (
     f"{'program':<22}{'static':>7}{'traced':>7}{'missed':>7}{'prec':>6}{'recall':>7}{'F1':>6}"
     f"{'gates':>10}{'gprec':>6}{'open':>5}{'cold s':>8}{'warm s':>8}"
@@ -67,28 +67,36 @@ def of_servers(names: Sequence[str], live: bool) -> list[score.Score]:
         except servers.CannotRun as error:
             print(f"{name:<22}skipped: {error}")
             continue
-        argv = [sys.executable, "-c", f"import sys; sys.path[:0] = {sys.path[:2]!r}\n"
-                "from tests.bench.analysis import timed; timed(sys.argv[1])", name]  # fmt: skip
-        done = subprocess.run(argv, cwd=HERE, stdout=subprocess.PIPE, check=True)
-        cold, warm = json.loads(done.stdout.splitlines()[-1])
-        one = judge.judged(truth, Store(Path(tempfile.gettempdir(), f"kiln-bench-{os.getuid()}")))
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                cold, warm = measured(name, folder)
+            except subprocess.TimeoutExpired:
+                print(f"{name:<22}the analysis took more than {LIMIT_S} s", flush=True)
+                continue
+            one = judge.judged(truth, Store(Path(folder)))
         found.append(one)
         print(row(one, cold, warm), flush=True)
         details(one, gates=True)
     return found
 
 
-def timed(name: str) -> None:
-    """Print the seconds that a server's analysis takes with nothing in the store, and with summaries there."""
-    case = servers.case(name, Store())
-    with tempfile.TemporaryDirectory() as folder:
-        store = Store(Path(folder))
-        times = []
-        for _ in range(2):
-            started = time.perf_counter()
-            judge.analysed(case, store)
-            times.append(time.perf_counter() - started)
-            judge.forget_results(store)
+def measured(name: str, store: str) -> tuple[float, float]:
+    """Seconds of a server's analysis with an empty store, and with its files' summaries in the store."""
+    start = f"import sys; sys.path[:0] = {sys.path[:2]!r}; from tests.bench.analysis import timed; timed(*sys.argv[1:])"
+    argv = [sys.executable, "-c", start, name, store]
+    done = subprocess.run(argv, cwd=HERE, stdout=subprocess.PIPE, check=True, timeout=LIMIT_S)
+    cold, warm = json.loads(done.stdout.splitlines()[-1])
+    return cold, warm
+
+
+def timed(name: str, folder: str) -> None:
+    """Print the seconds of two analyses, the second with the first one's summaries."""
+    case, store, times = servers.case(name, Store()), Store(Path(folder)), []
+    for _ in range(2):
+        started = time.perf_counter()
+        judge.analysed(case, store)
+        times.append(time.perf_counter() - started)
+        judge.forget_results(store)
     print(json.dumps(times))
 
 
