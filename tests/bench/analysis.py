@@ -1,6 +1,6 @@
 """How well and how fast the analysis is: against the traces of servers and of this machine's small programs.
 
-    .venv/bin/python -m tests.bench.analysis [NAME...] [--source DIR]
+    .venv/bin/python -m tests.bench.analysis [NAME...] [--source DIR] [--live] [--why]
 
 Names are those of servers (tests/truth/servers.py) and small programs (tests/truth/small.toml); `servers` and `small`
 stand for all of them, nothing for both. Each miss is shown with the place and the chain of return addresses that lack
@@ -42,7 +42,7 @@ def row(one: score.Score, cold_s: float, warm_s: float) -> str:
     )
 
 
-def details(one: score.Score, *, gates: bool) -> None:
+def details(one: score.Score, *, gates: bool, why: bool) -> None:
     """What was missed and by which path, files that the closure lacks, gates too many."""
     for miss in one.misses:
         print(f"    MISSED {miss.name} ({miss.count} times) at {miss.site}")
@@ -56,9 +56,14 @@ def details(one: score.Score, *, gates: bool) -> None:
         print(f"    opened, not in the closure: {' '.join(one.unfound_files)}")
     if gates and one.extra_gates:
         print(f"    gates too many: {' '.join(one.extra_gates)}")
+    lacking = set(servers.earlier().get(one.name, ())) - set(one.static)
+    if lacking:
+        print(f"    MISSED of an earlier trace: {' '.join(sorted(lacking))}")
+    for reason in one.reasons if why else ():
+        print(f"    not traced: {reason}")
 
 
-def of_servers(names: Sequence[str], live: bool) -> list[score.Score]:
+def of_servers(names: Sequence[str], live: bool, why: bool) -> list[score.Score]:
     """Each server, measured in a process of its own with an empty store."""
     found = []
     for name in names:
@@ -73,10 +78,13 @@ def of_servers(names: Sequence[str], live: bool) -> list[score.Score]:
             except subprocess.TimeoutExpired:
                 print(f"{name:<22}the analysis took more than {LIMIT_S} s", flush=True)
                 continue
+            except subprocess.CalledProcessError as error:
+                print(f"{name:<22}the analysis failed: {error.stderr.decode().strip().splitlines()[-1]}", flush=True)
+                continue
             one = judge.judged(truth, Store(Path(folder)))
         found.append(one)
         print(row(one, cold, warm), flush=True)
-        details(one, gates=True)
+        details(one, gates=True, why=why)
     return found
 
 
@@ -84,7 +92,7 @@ def measured(name: str, store: str) -> tuple[float, float]:
     """Seconds of a server's analysis with an empty store, and with its files' summaries in the store."""
     start = f"import sys; sys.path[:0] = {sys.path[:2]!r}; from tests.bench.analysis import timed; timed(*sys.argv[1:])"
     argv = [sys.executable, "-c", start, name, store]
-    done = subprocess.run(argv, cwd=HERE, stdout=subprocess.PIPE, check=True, timeout=LIMIT_S)
+    done = subprocess.run(argv, cwd=HERE, capture_output=True, check=True, timeout=LIMIT_S)
     cold, warm = json.loads(done.stdout.splitlines()[-1])
     return cold, warm
 
@@ -100,7 +108,7 @@ def timed(name: str, folder: str) -> None:
     print(json.dumps(times))
 
 
-def of_small(programs: Sequence[small.Small]) -> list[score.Score]:
+def of_small(programs: Sequence[small.Small], why: bool) -> list[score.Score]:
     """Each small program traced now and analysed with one store for all."""
     found = []
     with tempfile.TemporaryDirectory() as folder:
@@ -110,7 +118,7 @@ def of_small(programs: Sequence[small.Small]) -> list[score.Score]:
             started = time.perf_counter()
             one = judge.judged(truth, store)
             print(row(one, time.perf_counter() - started, 0.0), flush=True)
-            details(one, gates=len(programs) < 5)
+            details(one, gates=len(programs) < 5, why=why)
             found.append(one)
     return found
 
@@ -134,13 +142,14 @@ def main() -> None:
     parser.add_argument("names", nargs="*", default=["servers", "small"])
     parser.add_argument("--source", help="a checkout whose builder/ and recipes/ are measured (default: this one)")
     parser.add_argument("--live", action="store_true", help="record servers anew instead of using the kept traces")
+    parser.add_argument("--why", action="store_true", help="the evidence of every need that was not traced")
     wanted = parser.parse_args()
     every = {program.name: program for program in small.programs()}
     names = [n for name in wanted.names for n in (servers.NAMES if name == "servers" else [name])]
     chosen = [n for name in names for n in (every if name == "small" else [name])]
     print(HEAD)
-    big = of_servers([n for n in chosen if n in servers.NAMES], wanted.live)
-    little = of_small([every[n] for n in chosen if n in every and n not in servers.NAMES])
+    big = of_servers([n for n in chosen if n in servers.NAMES], wanted.live, wanted.why)
+    little = of_small([every[n] for n in chosen if n in every and n not in servers.NAMES], wanted.why)
     for unknown in set(chosen) - set(servers.NAMES) - set(every):
         print(f"{unknown}: not on this machine, or no such program")
     summary("nginx, redis, memcached", [s for s in big if s.name in MEAN_OF])

@@ -3,6 +3,7 @@ do; their traces are kept in `traces/` and recorded anew where the packages have
 
 import subprocess
 import tempfile
+import tomllib
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -18,6 +19,7 @@ from tests.truth import load_daemons, load_languages, recorded, small
 from tests.truth.judge import Case, Truth, applies
 from tests.truth.session import CannotRun, Session
 
+EARLIER = Path(__file__).parent / "earlier.toml"
 TRACES = Path(__file__).parent / "traces"
 OVERLAY = Path(__file__).parent / "overlay"
 HTTPD = Path(__file__).parents[1] / "c" / "analyse" / "httpd.c"
@@ -86,6 +88,12 @@ def truth(name: str, store: Store, *, live: bool = False) -> Truth:
     return Truth(found, record(found))
 
 
+@cache
+def earlier() -> Mapping[str, tuple[str, ...]]:
+    """Names of calls that servers were seen to make in an earlier study, of other versions and under other loads."""
+    return {name: tuple(calls.split()) for name, calls in tomllib.loads(EARLIER.read_text()).items()}
+
+
 def record(found: Case) -> Trace:
     """Run the server with its load below a root folder of its own. Raises CannotRun."""
     with scratch_folder("truth") as scratch:
@@ -121,4 +129,4 @@ def _runs(package: Package, server: Server) -> bool:
     return package.name in server.packages or not needless
 
 
-__all__ = ["NAMES", "SERVERS", "CannotRun", "case", "record", "truth"]
+__all__ = ["NAMES", "SERVERS", "CannotRun", "case", "earlier", "record", "truth"]
