@@ -5,7 +5,7 @@ import os
 import pytest
 
 from builder.edges.store import Store
-from tests.truth import judge, servers
+from tests.truth import judge, recorded, servers
 
 pytestmark = pytest.mark.slow
 
@@ -41,6 +41,6 @@ def test_a_kept_trace_is_a_server_s_under_load(name: str) -> None:
     if servers.SERVERS[name].compile:
         assert not path.exists()  # compiled anew on each machine, so never of the same files
         return
-    trace = servers.recorded.load(path)
+    trace = recorded.load(path)
     assert len(trace.syscalls()) >= 30
     assert {call.program for call in trace.calls} == {trace.calls[0].program}
