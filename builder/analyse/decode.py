@@ -5,12 +5,13 @@ from each place inside that is referred to but did not come out as an instructio
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from builder.analyse import elf
 from builder.analyse.arch import Step, Unit, of
 from builder.analyse.elf import Elf
 
+POINTER = 8  # bytes
 Range = tuple[int, bytes, str, int]  # address, code, section name, size of its entries
 
 
@@ -21,6 +22,7 @@ class Reader:
         self.file = file
         self.arch = of(file.machine)
         self.slots = frozenset(slots)
+        self.imports: Mapping[int, int] = {}  # slots by the number of their import
         self.ranges = _ranges(file)
         self.bases = [r[0] for r in self.ranges]
         self.low = min(s.address for s in file.loads())
@@ -33,8 +35,11 @@ class Reader:
         i = bisect_right(self.bases, address) - 1
         return i if i >= 0 and address < self.bases[i] + len(self.ranges[i][1]) else -1
 
-    def constant(self, address: int, size: int) -> int | None:
-        """The number at an address that nothing can write to, or None."""
+    def constant(self, address: int, size: int) -> int | str | None:
+        """The number at an address that nothing can write to, `!` and an import's number where the loader puts the
+        import's address, or None."""
+        if size == POINTER and address in self.imports:
+            return f"!{self.imports[address]}"
         for s in self.file.loads():
             if s.address <= address and address + size <= s.address + s.file_size:
                 at = s.offset + address - s.address

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import product
 
+from builder.analyse import golang
 from builder.analyse.reach import Node, Reached
 from builder.analyse.sites import Known, Site
 from builder.analyse.telling import places, rules
@@ -128,7 +129,7 @@ def _passed(search: _Search, sink: Node, terms: tuple[Term, ...], kind: Kind, ma
     bound = tuple(int(t.partition("=")[2]) if isinstance(t, str) and "=" in t else t for t in terms)
     values = tuple(t for t in bound if isinstance(t, int)) if all(isinstance(t, int) for t in bound) else None
     parent, how = reached.parents[sink]
-    if parent is None:
+    if parent is None and how != golang.PART:
         yield Finding(kind, values, sink, _start(reached, sink), made, how)
     for node in sorted(_users(search, sink) - covered):
         why = f"refers to {_name(reached, sink)} without a call that is seen"

@@ -6,7 +6,7 @@ import struct
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 
-from builder.analyse import elf, objects, tables
+from builder.analyse import elf, golang, objects, tables
 from builder.analyse.decode import Reader
 from builder.analyse.elf import Elf
 from builder.analyse.sites import Call, Site, look
@@ -16,7 +16,6 @@ from builder.analyse.units import cut
 from builder.model import Value
 
 CODE_KINDS = (tables.STT_FUNC, tables.STT_GNU_IFUNC)
-GO_MARK = b"\xff Go buildinf:"
 IDENTIFIER = re.compile(rb"[A-Za-z_][A-Za-z0-9_]{2,127}(?=\x00)")
 NAME = re.compile(rb"[\x21-\x7e]{1,255}(?=\x00)")
 SYSTEM_PATH = re.compile(rb"/(?:proc|sys|dev)/[\x21-\x7e]*(?=\x00)")
@@ -101,7 +100,7 @@ class _File:
         number = {s: i for i, s in enumerate(sorted(set(wanted.values()) | copied))}
         self.imports = tuple((self.symbols[s].name, self.symbols[s].version) for s in number)
         self.number = number
-        self.slots = {a: number[s] for a, s in wanted.items()}
+        self.slots = self.reader.imports = {a: number[s] for a, s in wanted.items()}
         self.copies = tuple(sorted(number[s] for s in copied))
         self.links = objects.pointers(self.file, self.reader, self.moves, self.symbols)
         self.resolvers = {m.addend for m in self.moves if m.kind == roles["irelative"]}
@@ -191,13 +190,21 @@ class _File:
 
     def roots(self) -> dict[int, str]:
         """Nodes that count as reached when the file is loaded."""
-        if GO_MARK in self.file.data:  # method tables hold distances from the code's start: any function may be called
-            return dict.fromkeys(range(len(self.code.units)), "part of a Go program")
-        found = {self.code.index(a): "chooses a variant of a function" for a in self.resolvers}
+        found = self.go() if golang.is_go(self.file) else {}
+        found |= {self.code.index(a): "chooses a variant of a function" for a in self.resolvers}
         found |= {self.code.index(a): "run when the file is loaded" for a in _run_at_load(self.file)}
         found |= self.unreferenced()
         found.pop(-1, None)
         return found
+
+    def go(self) -> dict[int, str]:
+        """The functions of a Go program: all of them, those that data refers to apart."""
+        tables = golang.tables(self.file)
+        known = {k.target for k in self.links if not any(low <= k.address < high for low, high in tables)}
+        known |= set(golang.methods(self.file, self.reader, frozenset(self.code.starts)))
+        held = {self.code.index(a) for a in known if self.reader.place(a) >= 0}
+        why = "its address stands in the data of a Go program"
+        return {i: why if i in held else golang.PART for i in range(len(self.code.units))}
 
     def unreferenced(self) -> dict[int, str]:
         """Objects with pointers that nothing refers to in a way that is seen here."""

@@ -30,7 +30,7 @@ State = dict[Location, frozenset[Member]]  # what is not in it can be anything
 FEW = 4  # bits of a mask whose combinations are told apart
 BYTE, WORD = 8, 32  # bits
 FLOOR = "floor"  # lowest frame offset whose address has left the registers: all above it can be written by others
-READ_ONLY = Callable[[int, int], int | None]  # address, bytes → constant
+READ_ONLY = Callable[[int, int], int | str | None]  # address, bytes → constant, or `!` and an import's number
 
 
 def entry(arch: Architecture, slots: int = 8) -> State:
@@ -59,7 +59,7 @@ def cut(value: Value, bits: int, *, signed: bool = False) -> Value:
     looked for is wider."""
     if value is None or bits >= 64:
         return value
-    if any(isinstance(v, Place) or (isinstance(v, str) and bits < 32) for v in value):
+    if any(isinstance(v, Place) or (isinstance(v, str) and (bits < WORD or v[0] == "!")) for v in value):
         return None
     mask, top = (1 << bits) - 1, 1 << (bits - 1)
     numbers = frozenset(v & mask if isinstance(v, int) else v for v in value)

@@ -94,6 +94,7 @@ class Convention:
     number: int  # register of a system call's number
     arguments: tuple[int, ...]  # registers of a system call's arguments
     parameters: tuple[int, ...]  # registers of a function's parameters
+    returns: int  # register of a function's result
     stack: int
     frame: int
     call_pushes: int  # bytes a call puts on the stack

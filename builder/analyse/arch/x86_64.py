@@ -140,6 +140,7 @@ class X8664:
         number=0,
         arguments=(7, 6, 2, 10, 8, 9),
         parameters=(7, 6, 2, 1, 8, 9),
+        returns=0,
         stack=4,
         frame=5,
         call_pushes=8,
