@@ -5,6 +5,7 @@ method.tfn, of type textOff). Function values, interface tables and deferred cal
 table of all functions (pclntab) names every function and calls none.
 """
 
+import struct
 from array import array
 from collections.abc import Iterator
 
@@ -57,3 +58,47 @@ def _pairs(data: bytes, low: int, high: int, offsets: set[int]) -> Iterator[int]
             yield words[i]
             yield words[i + 1]
 
+
+
+def functions(file: Elf, reader: Reader) -> dict[int, str]:
+    """Names of a Go program's functions by address, from the table the runtime itself uses (also in stripped ones).
+
+    Formats of Go 1.16 and later (debug/gosym/pclntab.go; runtime/symtab.go, pcHeader). Empty where there is none, or
+    where it does not fit the file: the program is then read like any other.
+    """
+    found = next((s for s in file.sections if s.name in PCLNTAB and s.size >= 72), None)
+    if found is None:
+        return {}
+    data = file.data[found.offset : found.offset + found.size]
+    magic, _, _, pointer = struct.unpack_from("<IHBB", data)
+    if magic not in WIDTHS or pointer != 8:
+        return {}
+    width, words = WIDTHS[magic], struct.unpack_from("<8Q", data, 8)
+    count, names, table = words[0], words[3 if width == 4 else 2], words[7 if width == 4 else 6]
+    base = (words[2] or _text(reader)) if width == 4 else 0
+    if count > len(data) or table + 2 * width * count > len(data) or names >= len(data):
+        return {}
+    rows = struct.unpack_from(f"<{2 * count}{'I' if width == 4 else 'Q'}", data, table)
+    return dict(_names(data, reader, base, width, names, table, rows))
+
+
+WIDTHS = {0xFFFFFFFA: 8, 0xFFFFFFF0: 4, 0xFFFFFFF1: 4}  # magic → bytes of a table's number (Go 1.16, 1.18, 1.20)
+
+
+def _text(reader: Reader) -> int:
+    return next((r[0] for r in reader.ranges if r[2] == ".text"), reader.ranges[0][0] if reader.ranges else 0)
+
+
+def _names(
+    data: bytes, reader: Reader, base: int, width: int, names: int, table: int, rows: tuple[int, ...]
+) -> Iterator[tuple[int, str]]:
+    for start, offset in zip(rows[::2], rows[1::2], strict=True):
+        at = table + offset
+        if at + width + 4 > len(data) or reader.place(base + start) < 0:
+            continue
+        name = names + struct.unpack_from("<i", data, at + width)[0]
+        end = data.find(b"\0", name, name + LONGEST) if 0 <= name < len(data) else -1
+        yield base + start, data[name:end].decode(errors="replace") if end >= 0 else ""
+
+
+LONGEST = 4096  # of a function's name

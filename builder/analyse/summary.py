@@ -105,7 +105,9 @@ class _File:
         self.links = objects.pointers(self.file, self.reader, self.moves, self.symbols)
         self.resolvers = {m.addend for m in self.moves if m.kind == roles["irelative"]}
         targets = {k.target for k in self.links if self.reader.place(k.target) >= 0} | self.resolvers
-        self.code = cut(self.reader, [*self.functions.values(), *_specials(self.file)], targets)
+        self.go = golang.functions(self.file, self.reader) if golang.is_go(self.file) else {}
+        self.functions = {name: a for a, name in self.go.items()} | self.functions
+        self.code = cut(self.reader, [*self.functions.values(), *_specials(self.file)], targets, self.go)
         places = {a for u in self.code.units for a in u.places}
         self.objects = objects.cut(self.file, self.reader, self.links, places, [*self.symbols, *self.static])
 
@@ -190,14 +192,14 @@ class _File:
 
     def roots(self) -> dict[int, str]:
         """Nodes that count as reached when the file is loaded."""
-        found = self.go() if golang.is_go(self.file) else {}
+        found = self.go_roots() if golang.is_go(self.file) else {}
         found |= {self.code.index(a): "chooses a variant of a function" for a in self.resolvers}
         found |= {self.code.index(a): "run when the file is loaded" for a in _run_at_load(self.file)}
         found |= self.unreferenced()
         found.pop(-1, None)
         return found
 
-    def go(self) -> dict[int, str]:
+    def go_roots(self) -> dict[int, str]:
         """The functions of a Go program: all of them, those that data refers to apart."""
         tables = golang.tables(self.file)
         known = {k.target for k in self.links if not any(low <= k.address < high for low, high in tables)}
