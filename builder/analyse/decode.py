@@ -22,6 +22,7 @@ class Reader:
         self.file = file
         self.arch = of(file.machine)
         self.slots = frozenset(slots)
+        self.changed: set[int] | None = None  # variables that may change; None: all of them
         self.imports: Mapping[int, int] = {}  # slots by the number of their import
         self.ranges = _ranges(file)
         self.bases = [r[0] for r in self.ranges]
@@ -43,7 +44,11 @@ class Reader:
         for s in self.file.loads():
             if s.address <= address and address + size <= s.address + s.file_size:
                 at = s.offset + address - s.address
-                return None if s.flags & elf.PF_W else int.from_bytes(self.file.data[at : at + size], "little")
+                if s.flags & elf.PF_W and (
+                    self.changed is None or not self.changed.isdisjoint(range(address, address + size))
+                ):
+                    return None
+                return int.from_bytes(self.file.data[at : at + size], "little")
         return None
 
     def bytes_of(self, start: int, end: int) -> bytes:

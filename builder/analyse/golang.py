@@ -5,6 +5,7 @@ method.tfn, of type textOff). Function values, interface tables and deferred cal
 table of all functions (pclntab) names every function and calls none.
 """
 
+import re
 import struct
 from array import array
 from collections.abc import Iterator
@@ -13,8 +14,11 @@ from builder.analyse import elf
 from builder.analyse.decode import Reader
 from builder.analyse.elf import Elf
 
+START = re.compile(rb"[A-Za-z_\x80-\xff]")
 MARK = b"\xff Go buildinf:"
 PCLNTAB = (".gopclntab", ".data.rel.ro.gopclntab", ".gosymtab")
+RETURNS = "runtime.morestack"  # what follows a call of it runs, though it has no return of its own
+NEVER = ("runtime.gopanic", "runtime.panic", "runtime.goPanic", "runtime.throw", "runtime.fatal")  # beginnings of names
 PART = "part of a Go program"  # why a function counts as reached that nothing is seen to refer to
 
 
@@ -30,14 +34,13 @@ def tables(file: Elf) -> list[tuple[int, int]]:
 
 def methods(file: Elf, reader: Reader, starts: frozenset[int]) -> Iterator[int]:
     """Addresses of functions that stand in method tables: two neighbouring distances, both to a function's start."""
-    names = {s.address for s in file.sections if s.name == ".text"} or {r[0] for r in reader.ranges[:1]}
+    base = _base(file, reader)
     skip = [(s.offset, s.offset + s.size) for s in file.sections if s.name in PCLNTAB]
-    for base in names:
-        offsets = {a - base for a in starts if a >= base}
-        for s in file.loads():
-            if not s.flags & elf.PF_X:
-                for low, high in _without(s.offset, s.offset + s.file_size, skip):
-                    yield from (base + v for v in _pairs(file.data, low, high, offsets))
+    offsets = {a - base for a in starts if a >= base}
+    for s in file.loads():
+        if not s.flags & elf.PF_X:
+            for low, high in _without(s.offset, s.offset + s.file_size, skip):
+                yield from (base + v for v in _pairs(file, low, high, offsets))
 
 
 def _without(low: int, high: int, skip: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
@@ -48,16 +51,22 @@ def _without(low: int, high: int, skip: list[tuple[int, int]]) -> Iterator[tuple
     yield low, high
 
 
-def _pairs(data: bytes, low: int, high: int, offsets: set[int]) -> Iterator[int]:
+def _pairs(file: Elf, low: int, high: int, offsets: set[int]) -> Iterator[int]:
     low += -low % 4
     words = array("I")
-    words.frombytes(data[low : low + max(high - low, 0) // 4 * 4])
+    words.frombytes(file.data[low : low + max(high - low, 0) // 4 * 4])
     known = offsets & set(words)
-    for i in range(len(words) - 1) if known else ():
-        if words[i] in known and words[i + 1] in known:
+    types = next((s.offset for s in file.sections if s.name == ".rodata"), -1)
+    for i in range(2, len(words) - 1) if known else ():
+        if words[i] in known and words[i + 1] in known and (types < 0 or _named(file.data, types + words[i - 2])):
             yield words[i]
             yield words[i + 1]
 
+
+def _named(data: bytes, at: int) -> bool:
+    """Whether a method's name stands at an offset: flags, length, and a text that begins like an identifier
+    (internal/abi/type.go, Name)."""
+    return at + 3 < len(data) and data[at] < 0x10 and 0 < data[at + 1] < 0xFF and bool(START.match(data, at + 2))
 
 
 def functions(file: Elf, reader: Reader) -> dict[int, str]:
@@ -66,16 +75,15 @@ def functions(file: Elf, reader: Reader) -> dict[int, str]:
     Formats of Go 1.16 and later (debug/gosym/pclntab.go; runtime/symtab.go, pcHeader). Empty where there is none, or
     where it does not fit the file: the program is then read like any other.
     """
-    found = next((s for s in file.sections if s.name in PCLNTAB and s.size >= 72), None)
-    if found is None:
+    data = _table(file)
+    if not data:
         return {}
-    data = file.data[found.offset : found.offset + found.size]
     magic, _, _, pointer = struct.unpack_from("<IHBB", data)
     if magic not in WIDTHS or pointer != 8:
         return {}
     width, words = WIDTHS[magic], struct.unpack_from("<8Q", data, 8)
     count, names, table = words[0], words[3 if width == 4 else 2], words[7 if width == 4 else 6]
-    base = (words[2] or _text(reader)) if width == 4 else 0
+    base = _base(file, reader) if width == 4 else 0
     if count > len(data) or table + 2 * width * count > len(data) or names >= len(data):
         return {}
     rows = struct.unpack_from(f"<{2 * count}{'I' if width == 4 else 'Q'}", data, table)
@@ -85,8 +93,17 @@ def functions(file: Elf, reader: Reader) -> dict[int, str]:
 WIDTHS = {0xFFFFFFFA: 8, 0xFFFFFFF0: 4, 0xFFFFFFF1: 4}  # magic → bytes of a table's number (Go 1.16, 1.18, 1.20)
 
 
-def _text(reader: Reader) -> int:
-    return next((r[0] for r in reader.ranges if r[2] == ".text"), reader.ranges[0][0] if reader.ranges else 0)
+def _table(file: Elf) -> bytes:
+    found = next((s for s in file.sections if s.name in PCLNTAB and s.size >= 72), None)
+    return file.data[found.offset : found.offset + found.size] if found else b""
+
+
+def _base(file: Elf, reader: Reader) -> int:
+    """Where Go's code begins: the table says so (C code may stand before it), else the section's start."""
+    data = _table(file)
+    known = struct.unpack_from("<Q", data, 24)[0] if data and WIDTHS.get(struct.unpack_from("<I", data)[0]) == 4 else 0
+    text = next((r[0] for r in reader.ranges if r[2] == ".text"), reader.ranges[0][0] if reader.ranges else 0)
+    return int(known or text)
 
 
 def _names(

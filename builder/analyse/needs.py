@@ -200,10 +200,12 @@ def _assumed(reached: Reached, found: Found, finding: Finding) -> tuple[tuple[st
         rule = telling.rules(finding.kind[0])[finding.kind[1]]
         return rule.assumed, f"{finding.kind[0]}: {finding.why}"
     summary = reached.members[finding.made[0][0]].summary
-    known = exceptions.find(summary.marks.get(finding.made[0][1], ""))
+    here = reached.members[finding.node[0]].summary
+    known = exceptions.find(summary.marks.get(finding.made[0][1], ""), here.name(finding.node[1]) if here.go else "")
     if known is None:
         return tuple(f"syscall:{n}" for n in sorted(syscall_names().values())), f"system call: {finding.why}"
-    needs = tuple(f"syscall:{n}" for n in known.numbers)
+    numbers = tuple(syscall_names().values()) if known.numbers == ("*",) else known.numbers
+    needs = tuple(f"syscall:{n}" for n in numbers)
     return tuple(n for n in needs if n in found or not known.made), known.reason
 
 

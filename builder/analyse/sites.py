@@ -6,7 +6,7 @@ at, and so on, until constants are found. What other files pass is put together 
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from builder.analyse import flow, values
+from builder.analyse import flow, golang, values
 from builder.analyse.arch import Expression, Memory, Step, Unit
 from builder.analyse.decode import Reader
 from builder.analyse.telling import ASKED, telling, watched
@@ -46,7 +46,7 @@ def look(
 ) -> tuple[tuple[Call, ...], tuple[Site, ...]]:
     """All system call instructions of a file and all calls that pass on numbers or telling arguments. `functions` are
     the file's own by name, `names` the system calls by number."""
-    search = Search(reader, code, slots)
+    search = Search(reader, code, slots, functions)
     for i, unit in enumerate(code.units):
         if unit.syscalls:
             search.calls.extend(search.syscalls(i, unit, names))
@@ -62,10 +62,11 @@ def look(
 class Search:
     """The search in one file; `follow` may be called again for further imports."""
 
-    def __init__(self, reader: Reader, code: Code, slots: Mapping[int, int]) -> None:
+    def __init__(self, reader: Reader, code: Code, slots: Mapping[int, int], functions: Mapping[str, int]) -> None:
         self.reader, self.code, self.slots = reader, code, slots
         self.arch = reader.arch
-        self.endless = code.endless()
+        self.endless = code.endless() - {a for n, a in functions.items() if n.startswith(golang.RETURNS)}
+        self.endless |= {a for n, a in functions.items() if n.startswith(golang.NEVER)}
         self.calls: list[Call] = []
         self.sites: dict[tuple[int, int], Site] = {}
         self.sinks: dict[int, set[str]] = {}

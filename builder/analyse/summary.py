@@ -67,6 +67,7 @@ class Summary(Value, frozen=True, array_like=True):
     stubs: tuple[int, ...]
     marks: dict[int, str]
     undecoded: tuple[tuple[int, int], ...]
+    go: bool = False
 
     def name(self, node: int) -> str:
         """A node's symbol name, or one made from its address."""
@@ -109,6 +110,10 @@ class _File:
         self.functions = {name: a for a, name in self.go.items()} | self.functions
         self.code = cut(self.reader, [*self.functions.values(), *_specials(self.file)], targets, self.go)
         places = {a for u in self.code.units for a in u.places}
+        if self.go:  # variables that nothing changes keep the value they are linked with
+            self.reader.changed = (
+                {a for u in self.code.units for a in u.writes} | places | {k.target for k in self.links}
+            )
         self.objects = objects.cut(self.file, self.reader, self.links, places, [*self.symbols, *self.static])
 
     def summary(self) -> Summary:
@@ -138,6 +143,7 @@ class _File:
             texts=self.texts(sites, calls),
             stubs=tuple(i for i, u in enumerate(code.units) if u.stub),
             marks=self.marks(calls),
+            go=bool(self.go),
             undecoded=tuple((i, a) for i, u in enumerate(code.units) for a in sorted(u.undecoded)),
         )
 

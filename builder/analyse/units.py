@@ -19,7 +19,7 @@ from builder.analyse.decode import Range, Reader
 PADDING = re.compile(
     rb"(?s)(?:[\xcc\x00]|\x66*\x90|[\x66\x2e]*\x0f\x1f(?:\x00|\x40.|\x44\x00.|\x80....|\x84\x00....))*"
 )
-SETS = ("calls", "jumps", "addresses", "slots", "data", "places", "syscalls", "legacy", "undecoded")
+SETS = ("calls", "jumps", "addresses", "slots", "data", "writes", "places", "syscalls", "legacy", "undecoded")
 ROUNDS = 64  # of looking for further starts; what is left after them is still reached, as part of a larger unit
 LONGEST_TABLE = 65536
 ALIGNMENT = 16  # of functions, with all compilers in use
@@ -101,7 +101,7 @@ def _with(units: list[Unit], exact: list[int], reader: Reader) -> list[Unit]:
         if i < len(taken):
             end = min(end, taken[i].start)
         if start < end and not (i and start < taken[i - 1].end):
-            units.append(Unit(start, end, hard=True, framed=True))
+            units.append(Unit(start, end, hard=True, framed=True, go=True))
     return units
 
 

@@ -58,11 +58,13 @@ class Unit:
     end: int
     hard: bool
     framed: bool = False
+    go: bool = False  # compiled by Go: no whole addresses in its instructions
     stub: bool = False  # an entry of a procedure linkage table
     calls: set[int] = field(default_factory=set)
     jumps: set[int] = field(default_factory=set)
     addresses: set[int] = field(default_factory=set)
     data: set[int] = field(default_factory=set)
+    writes: set[int] = field(default_factory=set)  # those of `data` that it writes to
     places: set[int] = field(default_factory=set)
     slots: set[int] = field(default_factory=set)
     syscalls: set[int] = field(default_factory=set)

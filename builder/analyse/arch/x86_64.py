@@ -17,6 +17,7 @@ class X86Scanner:
     """What functions refer to. See `arch.Scanner`."""
 
     kinds = [-1] * _count()  # by Code, filled as instructions are met
+    writing = [False] * _count()  # by Code: a memory operand is written to
     wide = [-1] * _count()  # by Code: the operand that is an immediate wide enough for an address
 
     def __init__(self, low: int, high: int, fixed: bool) -> None:
@@ -24,7 +25,7 @@ class X86Scanner:
 
     def sweep(self, code: bytes, start: int, unit: Unit, done: set[int]) -> set[int]:
         """Decode a stretch of a unit; see `arch.Scanner`."""
-        kinds, framed, fixed = self.kinds, unit.framed, self.fixed
+        kinds, writing, framed, fixed = self.kinds, self.writing, unit.framed, self.fixed and not unit.go
         data, places = unit.data, unit.places
         last = STOP
         local: set[int] = set()
@@ -40,6 +41,8 @@ class X86Scanner:
             if kind == PLAIN:
                 if ins.is_ip_rel_memory_operand:
                     data.add(ins.ip_rel_memory_address)
+                    if writing[ins.code]:
+                        unit.writes.add(ins.ip_rel_memory_address)
                 elif fixed:
                     self._absolute(ins, unit)
                 last = kind
@@ -82,7 +85,7 @@ class X86Scanner:
             unit.returns |= kind == JUMP_BY
             if ins.is_ip_rel_memory_operand:
                 unit.data.add(ins.ip_rel_memory_address)
-            elif self.fixed:
+            elif self.fixed and not unit.go:
                 self._absolute(ins, unit)
         elif kind == INVALID:
             unit.undecoded.add(ins.ip)
@@ -94,6 +97,8 @@ class X86Scanner:
             unit.places.add(value)
         if ins.memory_displ_size >= 4 and self.low <= ins.memory_displacement < self.high:
             plain = ins.memory_base == 0 and ins.memory_index == 0
+            if self.writing[ins.code]:
+                unit.writes.add(ins.memory_displacement)
             (unit.data if plain else unit.places).add(ins.memory_displacement)
 
     def _learn(self, ins: Instruction) -> int:
@@ -125,6 +130,7 @@ class X86Scanner:
         elif ins.mnemonic == Mnemonic.HLT:
             kind = STOP
         self.kinds[code] = kind
+        self.writing[code] = any(u.access in lifting.WRITES for u in lifting.FACTORY.info(ins).used_memory())
         operands = ins.op_code().op_kinds()
         wide = (OpCodeOperandKind.IMM32, OpCodeOperandKind.IMM64, OpCodeOperandKind.IMM32SEX64)
         self.wide[code] = next((i for i, k in enumerate(operands) if k in wide), -1)
