@@ -15,7 +15,7 @@ from builder.edges.store import Store, digest_file
 from builder.inputs.gather import SUITE
 from builder.model import File, Package, Tree, Value
 from builder.traced import Trace
-from tests.truth import load_daemons, load_languages, recorded, small
+from tests.truth import load_daemons, load_languages, load_more, recorded, small
 from tests.truth.judge import Case, Truth, applies
 from tests.truth.session import CannotRun, Session
 
@@ -67,6 +67,12 @@ SERVERS: Mapping[str, Server] = {
     "python3.11": _debian(
         "Python", "python3.11", "/usr/bin/python3.11", load_languages.python, "/usr/lib/python3.11/lib-dynload/*.so"
     ),
+    "lighttpd": _debian("C", "lighttpd", "/usr/sbin/lighttpd", load_more.lighttpd, "/usr/lib/lighttpd/mod_*.so"),
+    "haproxy": _debian("C", "haproxy", "/usr/sbin/haproxy", load_more.haproxy),
+    "mosquitto": _debian("C", "mosquitto", "/usr/sbin/mosquitto", load_more.mosquitto),
+    "dnsdist": Server("C++ with LuaJIT", "/usr/bin/dnsdist", load_more.dnsdist, ("dnsdist", "libperl5.36")),
+    "node": _debian("C++ with V8", "nodejs", "/usr/bin/node", load_more.node),
+    "php": _debian("C", "php8.2-cli", "/usr/bin/php8.2", load_more.php),
 }
 NAMES = tuple(SERVERS)
 
