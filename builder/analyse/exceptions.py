@@ -10,25 +10,24 @@ from builder.model import Value
 
 
 class Exemption(Value, frozen=True):
-    """A place that is recognised by its library and the other system calls beside it, and what it is counted as."""
+    """A function that is recognised by its code, and what its open system call is counted as. `code` are digests of
+    the function without the distances in it: other code, other function, and the exemption stops applying. `made`:
+    only those of `numbers` that reachable code also makes directly."""
 
-    soname: str
-    functions: tuple[str, ...]
-    beside: tuple[tuple[str, ...], ...]
+    library: str
+    function: str
+    code: tuple[str, ...]
     numbers: tuple[str, ...]
     made: bool
     reason: str
 
 
 @cache
-def _all() -> tuple[Exemption, ...]:
+def _all() -> dict[str, Exemption]:
     table = tomllib.loads((Path(__file__).parent / "exceptions.toml").read_text())
-    return msgspec.convert(table["site"], tuple[Exemption, ...])
+    return {mark: one for one in msgspec.convert(table["site"], tuple[Exemption, ...]) for mark in one.code}
 
 
-def find(soname: str, function: str, beside: frozenset[str]) -> Exemption | None:
-    """The exemption for a place in a library: by the function's name, or by the calls beside it; or None."""
-    for one in _all():
-        if one.soname == soname and (function in one.functions or beside in map(frozenset, one.beside)):
-            return one
-    return None
+def find(mark: str) -> Exemption | None:
+    """The exemption for a function with this digest of its code, or None."""
+    return _all().get(mark)

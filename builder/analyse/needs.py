@@ -1,7 +1,7 @@
 """From a closure to Needs: the stage's entry point, with evidence for every need and the store as its memory."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -9,8 +9,10 @@ from typing import Literal
 import msgspec
 
 from builder import paths
-from builder.analyse import exceptions
-from builder.analyse.features import FEATURES, path_need
+from builder.analyse import exceptions, telling
+from builder.analyse import hints as hint_table
+from builder.analyse.arguments import path_need
+from builder.analyse.hints import Hint
 from builder.analyse.reach import Member, Node, Reached, reach
 from builder.analyse.sinks import NUMBER, Finding, findings
 from builder.analyse.summary import Summary, summarise
@@ -37,6 +39,7 @@ def analyse(
     store: Store,
     *,
     declared: Declared | None = None,
+    hints: tuple[Hint, ...] = (),
     by: Literal["app", "agent", "platform"] = "app",
 ) -> Needs:
     """What the files of a closure ask of the kernel: system calls, socket families, ioctls, paths, each with evidence.
@@ -46,13 +49,12 @@ def analyse(
     """
     declared = declared or Declared()
     files = [(f, _content(tree, f)) for f in closure]
-    identity = [analyser_digest(), by, declared, [(f, e.sha256 or digest_file(Path(e.host))) for f, e in files]]
+    identity = [analyser_digest(), by, declared, hints, [(f, e.sha256 or digest_file(Path(e.host))) for f, e in files]]
     key = digest_bytes(msgspec.json.encode(identity))
 
     def fill(folder: Path) -> None:
         members = _members([(f, e, s) for f, e in files for s in (load_summary(e, f.path, store),)])
-        needs = assess(members, declared, by)
-        result = Needs(closure, *needs)
+        result = msgspec.structs.replace(assess(members, declared, by, hints), closure=closure)
         (folder / "needs.msgpack").write_bytes(msgspec.msgpack.encode(result))
 
     return msgspec.msgpack.decode((store.make("needs", key, fill) / "needs.msgpack").read_bytes(), type=Needs)
@@ -74,7 +76,7 @@ def load_summary(entry: File, name: str, store: Store) -> Summary:
 def analyser_digest() -> str:
     """SHA-256 over the analyser's own files: any change of it makes all its results anew."""
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.iterdir()):
+    for path in sorted(Path(__file__).parent.rglob("*")):
         if path.suffix in (".py", ".tsv", ".toml"):
             digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
@@ -100,24 +102,43 @@ def _members(files: Iterable[tuple[ClosureFile, File, Summary]]) -> list[Member]
 
 
 def assess(
-    members: list[Member], declared: Declared, by: Literal["app", "agent", "platform"]
-) -> tuple[tuple[Need, ...], tuple[Unresolved, ...]]:
-    """The needs and the unresolved places of linked summaries. Pure."""
+    members: Sequence[Member],
+    declared: Declared,
+    by: Literal["app", "agent", "platform"] = "app",
+    hints: tuple[Hint, ...] = (),
+) -> Needs:
+    """The needs and the unresolved places of linked summaries, and what hints take out of them. Pure."""
     reached = reach(members)
+    found, unresolved = _asked(reached, declared)
+    held: tuple[str, ...] = ()
+    hinted: tuple[str, ...] = ()
+    if hints:
+        fewer, held = hint_table.reached_with(members, hints, reached)
+        less, unresolved = _asked(fewer, declared)
+        hinted, found = tuple(sorted(found.keys() - less.keys())), less
+    closure = tuple(m.file for m in members)
+    needs = tuple(Need(i, _best(e), by, len(e)) for i, e in sorted(found.items()))
+    return Needs(closure, needs, tuple(dict.fromkeys(unresolved)), hinted, held)
+
+
+def _asked(reached: Reached, declared: Declared) -> tuple[Found, list[Unresolved]]:
+    """What reachable code asks for, with its evidence, and the places that could not be decided."""
     found: Found = {}
     open_: list[Finding] = []
-    for finding in findings(reached):
-        if finding.value is None:
+    for finding in findings(reached, syscall_names()):
+        if finding.values is None:
             open_.append(finding)
-        else:
-            _note(found, _need(finding), _evidence(reached, finding))
+            continue
+        evidence = _evidence(reached, finding)
+        for need in _needs(reached, finding, finding.values):
+            if not _taken_out(reached, finding, need):
+                _note(found, need, evidence)
     unresolved = list(_close(reached, found, open_))
     _paths(reached, found)
     _legacy(reached, found)
     _implied(found)
     _declared(found, declared)
-    needs = (Need(i, _best(e), by, len(e)) for i, e in sorted(found.items()))
-    return tuple(needs), tuple(dict.fromkeys(unresolved))
+    return found, unresolved
 
 
 def _best(evidence: list[Evidence]) -> tuple[Evidence, ...]:
@@ -132,19 +153,28 @@ def _note(found: Found, need: str, evidence: Evidence) -> None:
         found.setdefault(need, []).append(evidence)
 
 
-def _need(finding: Finding) -> str:
-    value = finding.value or 0
+def _needs(reached: Reached, finding: Finding, values: tuple[int, ...]) -> tuple[str, ...]:
+    """The needs of known values; a number that no kernel has answers ENOSYS and gives none."""
     if finding.kind == NUMBER:
-        name = syscall_names().get(value)
-        return f"syscall:{name}" if name else ""  # a number no kernel has: it answers ENOSYS
-    return FEATURES[finding.kind].needs.get(value, "")
+        name = syscall_names().get(values[0])
+        return (f"syscall:{name}",) if name else ()
+    text = reached.members[finding.node[0]].summary.texts.get(values[0], "")
+    return telling.needs(*finding.kind, values, text)
+
+
+def _taken_out(reached: Reached, finding: Finding, need: str) -> bool:
+    """Whether a hint says that a need does not arise here."""
+    cut = reached.cut.needs
+    places = (finding.node, finding.made[0], (finding.node[0], -1), (finding.made[0][0], -1))
+    return bool(cut) and any((place, need) in cut for place in places)
 
 
 def _evidence(reached: Reached, finding: Finding, how: str = "") -> Evidence:
     member = reached.members[finding.node[0]]
-    name = syscall_names().get(finding.value if finding.kind == NUMBER and finding.value is not None else finding.kind)
-    if not how:
-        how = f"calls {name}" if finding.kind == NUMBER else f"calls {name} with {finding.value:#x}"
+    if not how and finding.values is not None:
+        name = finding.kind[0] or syscall_names().get(finding.values[0], "")
+        given = "" if finding.kind == NUMBER else f" with {', '.join(f'{v:#x}' for v in finding.values)}"
+        how = f"calls {name}{given}"
     function = member.summary.name(finding.node[1])
     return Evidence(how, member.file.path, finding.address, function, reached.chain(finding.node))
 
@@ -155,7 +185,8 @@ def _close(reached: Reached, found: Found, open_: Iterable[Finding]) -> Iterator
         assumed, why = _assumed(reached, found, finding)
         evidence = _evidence(reached, finding, f"assumed: {why}")
         for need in assumed:
-            _note(found, need, evidence)
+            if not _taken_out(reached, finding, need):
+                _note(found, need, evidence)
         if assumed or finding.kind == NUMBER:
             yield Unresolved(evidence.file, finding.address, evidence.function, why, _shown(assumed))
 
@@ -166,14 +197,10 @@ def _shown(assumed: tuple[str, ...]) -> tuple[str, ...]:
 
 def _assumed(reached: Reached, found: Found, finding: Finding) -> tuple[tuple[str, ...], str]:
     if finding.kind != NUMBER:
-        name = syscall_names()[finding.kind]
-        return FEATURES[finding.kind].assumed, f"{name}: {finding.why}"
-    summary = reached.members[finding.node[0]].summary
-    beside = {
-        n for c in summary.calls if c.unit == finding.node[1] for n in c.numbers or () if isinstance(n, int)
-    }  # fmt: skip
-    names = frozenset(syscall_names().get(n, "") for n in beside)
-    known = exceptions.find(summary.soname, summary.name(finding.node[1]), names)
+        rule = telling.rules(finding.kind[0])[finding.kind[1]]
+        return rule.assumed, f"{finding.kind[0]}: {finding.why}"
+    summary = reached.members[finding.made[0][0]].summary
+    known = exceptions.find(summary.marks.get(finding.made[0][1], ""))
     if known is None:
         return tuple(f"syscall:{n}" for n in sorted(syscall_names().values())), f"system call: {finding.why}"
     needs = tuple(f"syscall:{n}" for n in known.numbers)
@@ -181,6 +208,7 @@ def _assumed(reached: Reached, found: Found, finding: Finding) -> tuple[tuple[st
 
 
 def _paths(reached: Reached, found: Found) -> None:
+    cut = reached.cut.needs
     for i, member in enumerate(reached.members):
         for unit, text in member.summary.paths:
             node: Node = (i, unit)
@@ -189,14 +217,16 @@ def _paths(reached: Reached, found: Found) -> None:
             elif node in reached.parents:
                 function, chain = member.summary.name(unit), reached.chain(node)
                 start = member.summary.starts[unit]
-                _note(found, path_need(text), Evidence(f"names {text}", member.file.path, start, function, chain))
+                need = path_need(text)
+                if not any((place, what) in cut for place in (node, (i, -1)) for what in (need, text)):
+                    _note(found, need, Evidence(f"names {text}", member.file.path, start, function, chain))
 
 
 def _legacy(reached: Reached, found: Found) -> None:
     for i, member in enumerate(reached.members):
         for unit, address in member.summary.legacy:
             if (i, unit) in reached.parents:
-                finding = Finding(NUMBER, None, (i, unit), address)
+                finding = Finding(NUMBER, None, (i, unit), address, ((i, unit), address))
                 _note(found, "exec:i386 int 0x80", _evidence(reached, finding, "makes 32-bit system calls"))
 
 

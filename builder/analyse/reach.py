@@ -1,18 +1,19 @@
 """Reachability over all files of a closure: which functions can run, and through which chain of callers.
 
-A function can run if a reachable function calls it, jumps to it or takes its address; if its address stands in the
-data of a loaded file; if the loader runs it; or if a reachable function binds to it from another file by the loader's
-rules (first definition in load order with the wanted version).
+A function can run if a reachable function calls it, jumps to it or takes its address; if its address stands in a
+data object that reachable code refers to; if the loader runs it; or if a reachable function or object binds to it
+from another file by the loader's rules (first definition in load order with the wanted version).
 """
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from builder.analyse.arch import of
 from builder.analyse.summary import Export, Summary
 from builder.model import ClosureFile
 
-Node = tuple[int, int]  # file, unit
+Node = tuple[int, int]  # file, unit or data object
 LOOKED_UP = ("dlsym", "dlvsym")
 CHAIN = 14  # names shown of a chain of callers
 
@@ -25,14 +26,26 @@ class Member:
     summary: Summary
 
 
+@dataclass(frozen=True)
+class Cut:
+    """What hints take out: nodes that are never entered, references from one node to another, imports (file, index)
+    that are never used, and needs that do not arise in a node (or, with node -1, anywhere in its file)."""
+
+    nodes: frozenset[Node] = frozenset()
+    edges: frozenset[tuple[Node, Node]] = frozenset()
+    uses: frozenset[Node] = frozenset()
+    needs: frozenset[tuple[Node, str]] = frozenset()
+
+
 @dataclass
 class Reached:
-    """What can run: for each reachable unit the unit that led to it (None: a start) and how."""
+    """What can run: for each reachable node the node that led to it (None: a start) and how."""
 
     members: tuple[Member, ...]
     parents: dict[Node, tuple[Node | None, str]] = field(default_factory=dict)
     exports: list[dict[str, list[Export]]] = field(default_factory=list)
     bound: dict[Node, tuple[Node, ...]] = field(default_factory=dict)  # (file, import) → definitions
+    cut: Cut = Cut()
 
     def chain(self, node: Node) -> tuple[str, ...]:
         """Names from a start to the unit, `function@file`, the middle of a long one left out."""
@@ -46,25 +59,41 @@ class Reached:
         names.reverse()
         return tuple(names) if len(names) <= CHAIN else (*names[:4], "…", *names[5 - CHAIN :])
 
+    def onward(self, file: int, index: int) -> Iterator[Node]:
+        """The nodes that a node leads to, in its own file and in others."""
+        for target in self._targets(file, index):
+            if not self.cut.edges or ((file, index), target) not in self.cut.edges:
+                yield target
+
+    def _targets(self, file: int, index: int) -> Iterator[Node]:
+        summary = self.members[file].summary
+        for target in summary.edges[index]:
+            yield file, target
+        for wanted in summary.uses.get(index, ()):
+            if (file, wanted) not in self.cut.uses:
+                yield from self.binding(file, wanted)
+
     def binding(self, file: int, wanted: int) -> tuple[Node, ...]:
         """The definitions an import can bind to."""
         key = (file, wanted)
         if key not in self.bound:
-            name, version = self.members[file].summary.imports[wanted]
-            self.bound[key] = tuple(self._lookup(file, name, version))
+            self.bound[key] = tuple(self._lookup(file, wanted))
         return self.bound[key]
 
-    def _lookup(self, asker: int, name: str, version: str) -> Iterator[Node]:
-        """The first definition in load order; with several programs, those of each program as well."""
+    def _lookup(self, asker: int, wanted: int) -> Iterator[Node]:
+        """The first definition in load order; with several programs, those of each program as well. What a program
+        copies is defined by a library: the program's own place for it does not count."""
+        name, version = self.members[asker].summary.imports[wanted]
+        copied = wanted in self.members[asker].summary.copies
         programs = [i for i, m in enumerate(self.members) if m.file.why == "program"]
         for i, exports in enumerate(self.exports):
-            if i in programs and asker in programs and i != asker:
+            if i in programs and asker in programs and (i != asker or copied):
                 continue
             match = next((e for e in exports.get(name, ()) if _fits(e, version)), None)
             if match is None:
                 continue
-            if match.unit >= 0:
-                yield i, match.unit
+            if match.node >= 0:
+                yield i, match.node
             if i not in programs or len(programs) == 1:
                 return
 
@@ -75,9 +104,9 @@ def _fits(export: Export, version: str) -> bool:
     return export.version == version or not export.version
 
 
-def reach(members: Sequence[Member]) -> Reached:
-    """Everything that can run in the closure."""
-    reached = Reached(tuple(members))
+def reach(members: Sequence[Member], cut: Cut = Cut()) -> Reached:
+    """Everything that can run in the closure, but for what is cut out."""
+    reached = Reached(tuple(members), cut=cut)
     for m in members:
         table: dict[str, list[Export]] = {}
         for export in m.summary.exports:
@@ -89,14 +118,14 @@ def reach(members: Sequence[Member]) -> Reached:
     while queue:
         while queue:
             node = queue.popleft()
-            _add(reached, queue, node, _onward(reached, node))
+            _add(reached, queue, node, ((n, "referred to") for n in reached.onward(*node)))
         _add(reached, queue, None, _asked_by_name(reached))
     return reached
 
 
 def _add(reached: Reached, queue: "deque[Node]", parent: Node | None, found: Iterable[tuple[Node, str]]) -> None:
     for node, how in found:
-        if node not in reached.parents:
+        if node not in reached.parents and node not in reached.cut.nodes:
             reached.parents[node] = (parent, how)
             queue.append(node)
 
@@ -105,27 +134,14 @@ def _starts(reached: Reached, i: int, member: Member) -> Iterator[tuple[Node, st
     summary = member.summary
     if summary.entry >= 0 and member.file.why in ("program", "interpreter"):
         yield (i, summary.entry), "entry point"
-    for unit, how in summary.roots.items():
-        yield (i, unit), how
-    for wanted in summary.root_imports:
-        for node in reached.binding(i, wanted):
-            yield node, f"its address stands in the data of {member.file.path}"
+    for node, how in summary.roots.items():
+        yield (i, node), how
     if member.file.why == "plugin":
         for export in summary.exports:
-            if export.unit >= 0:
-                yield (i, export.unit), "exported by a plugin"
+            if export.node >= 0:
+                yield (i, export.node), "exported by a plugin"
     if member.file.why == "interpreter":
         yield from _named(reached, i, summary.words, "the loader may look it up by name")
-
-
-def _onward(reached: Reached, node: Node) -> Iterator[tuple[Node, str]]:
-    file, unit = node
-    summary = reached.members[file].summary
-    for target in summary.edges[unit]:
-        yield (file, target), "called"
-    for wanted in summary.uses.get(unit, ()):
-        for other in reached.binding(file, wanted):
-            yield other, "called in another file"
 
 
 def _asked_by_name(reached: Reached) -> Iterator[tuple[Node, str]]:
@@ -140,7 +156,7 @@ def _asked_by_name(reached: Reached) -> Iterator[tuple[Node, str]]:
         seen: set[Node] = set()
         for site in summary.sites:
             if site.callee in asking and (i, site.unit) in reached.parents:
-                values = site.values.get("rsi")
+                values = site.values.get(_second(summary))
                 texts = [summary.texts.get(v) if isinstance(v, int) else None for v in values or (None,)]
                 named |= {t for t in texts if t} | (set(summary.words) if None in texts else set())
                 seen.add((i, site.unit))
@@ -156,5 +172,11 @@ def _named(reached: Reached, asker: int, names: Iterable[str], how: str) -> Iter
         if i != asker:
             for name in wanted & table.keys():
                 for export in table[name]:
-                    if export.unit >= 0:
-                        yield (i, export.unit), how
+                    if export.node >= 0:
+                        yield (i, export.node), how
+
+
+def _second(summary: Summary) -> str:
+    """The name of the register that has a function's second parameter."""
+    convention = of(summary.machine).convention
+    return convention.registers[convention.parameters[1]]

@@ -4,20 +4,21 @@ A number or argument that is the unit's own parameter makes the unit a *sink*: t
 at, and so on, until constants are found. What other files pass is put together later, from the summaries.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
-from builder.analyse.decode import Reader, Unit, relative
-from builder.analyse.features import FEATURES, WATCHED, argument_values
-from builder.analyse.registers import State
+from builder.analyse import flow, values
+from builder.analyse.arch import Step, Unit
+from builder.analyse.decode import Reader
+from builder.analyse.telling import ASKED, telling, watched
 from builder.analyse.units import Code
-from builder.analyse.values import at
+from builder.analyse.values import State
 from builder.model import Value
 
-Known = tuple[int | str, ...] | None  # constants and names of entry registers; None: anything
+Known = tuple[int | str, ...] | None  # constants and names of entry locations; None: anything
 
 
 class Call(Value, frozen=True, array_like=True):
-    """A system call instruction: the values its number can have, and those of its telling arguments by number."""
+    """A system call instruction: the values its number can have, and those of its telling arguments by index."""
 
     unit: int
     address: int
@@ -26,7 +27,8 @@ class Call(Value, frozen=True, array_like=True):
 
 
 class Site(Value, frozen=True, array_like=True):
-    """A call or jump to a sink: a unit of this file, or (`callee` < 0) import number `-1 - callee`."""
+    """A call or jump to a sink: a unit of this file, or (`callee` < 0) import number `-1 - callee`. `values` by the
+    name of the location at the callee's entry."""
 
     unit: int
     address: int
@@ -35,112 +37,147 @@ class Site(Value, frozen=True, array_like=True):
 
 
 def look(
-    reader: Reader, code: Code, slots: Mapping[int, int], imports: list[str]
+    reader: Reader,
+    code: Code,
+    slots: Mapping[int, int],
+    imports: Sequence[str],
+    functions: Mapping[str, int],
+    names: Mapping[int, str],
 ) -> tuple[tuple[Call, ...], tuple[Site, ...]]:
-    """All system call instructions of a file and all calls that pass on numbers or telling arguments."""
-    search = _Search(reader, code, slots, imports)
+    """All system call instructions of a file and all calls that pass on numbers or telling arguments. `functions` are
+    the file's own by name, `names` the system calls by number."""
+    search = Search(reader, code, slots)
     for i, unit in enumerate(code.units):
         if unit.syscalls:
-            search.calls.extend(search.syscalls(i, unit))
-    watched = {-1 - i: set(WATCHED[n]) for i, n in enumerate(imports) if n in WATCHED}
-    work = watched | search.fresh
-    while work:
-        search.fresh = {}
-        search.callers(work)
-        work = search.fresh
+            search.calls.extend(search.syscalls(i, unit, names))
+    parameters = [reader.arch.convention.registers[r] for r in reader.arch.convention.parameters]
+    wanted = {-1 - i: {parameters[p] for p in watched(n)} for i, n in enumerate(imports) if watched(n)}
+    for name, places in ASKED.items():
+        if (own := code.index(functions.get(name, -1))) >= 0:
+            wanted.setdefault(own, set()).update(parameters[p] for p in places)
+    search.follow(wanted)
     return tuple(search.calls), tuple(sorted(search.sites.values(), key=lambda s: (s.address, s.callee)))
 
 
-class _Search:
-    def __init__(self, reader: Reader, code: Code, slots: Mapping[int, int], imports: list[str]) -> None:
+class Search:
+    """The search in one file; `follow` may be called again for further imports."""
+
+    def __init__(self, reader: Reader, code: Code, slots: Mapping[int, int]) -> None:
         self.reader, self.code, self.slots = reader, code, slots
+        self.arch = reader.arch
         self.endless = code.endless()
         self.calls: list[Call] = []
         self.sites: dict[tuple[int, int], Site] = {}
         self.sinks: dict[int, set[str]] = {}
         self.fresh: dict[int, set[str]] = {}  # sinks whose callers were not looked at yet
-        self.reached: dict[int, set[int]] = {}  # callee → units that call, jump to or run on into it
+        self.users: dict[int, set[int]] = {}  # callee → units that call, jump to or take the address of it
         self.stubs: dict[int, int] = {}  # start of a linkage table entry → import
-        self._index(imports)
+        self.lifted: dict[int, list[Step]] = {}
+        self._index()
 
-    def _index(self, imports: list[str]) -> None:
+    def _index(self) -> None:
         for unit in self.code.units:
             if unit.stub and len(unit.slots) == 1:
                 self.stubs[unit.start] = self.slots[next(iter(unit.slots))]
-        watched = {i for i, n in enumerate(imports) if n in WATCHED}
         for i, unit in enumerate(self.code.units):
             for target in unit.calls | unit.jumps | unit.addresses:
                 if target in self.stubs:
-                    self.reached.setdefault(-1 - self.stubs[target], set()).add(i)
+                    self.users.setdefault(-1 - self.stubs[target], set()).add(i)
                 elif (callee := self.code.index(target)) >= 0:
-                    self.reached.setdefault(callee, set()).add(i)
-            for slot in unit.slots:
-                if self.slots[slot] in watched and not unit.stub:
-                    self.reached.setdefault(-1 - self.slots[slot], set()).add(i)
+                    self.users.setdefault(callee, set()).add(i)
+            if not unit.stub:
+                for slot in unit.slots:
+                    self.users.setdefault(-1 - self.slots[slot], set()).add(i)
 
-    def states(self, i: int, wanted: Iterable[int]) -> dict[int, State]:
-        """Register states of a unit before the wanted instructions."""
-        inner = self.code.inner.get(i, set())
-        instructions = self.reader.instructions(self.code.units[i], inner)
-        return at(instructions, wanted, inner, self.code.tables.get(i, ()), self.endless)
+    def steps(self, i: int) -> list[Step]:
+        """A unit's instructions, kept while the search goes on."""
+        if i not in self.lifted:
+            self.lifted[i] = self.reader.steps(self.code.units[i], self.code.inner.get(i, set()))
+        return self.lifted[i]
 
-    def known(self, i: int, state: State, register: str) -> Known:
-        """A register's values; those that come from the unit's caller make the unit a sink."""
-        value = state.get(register)
-        if value is None:
+    def states(self, i: int, wanted: Mapping[int, tuple[Iterable[str], int]]) -> dict[int, State]:
+        """Register states of a unit before the wanted instructions, good enough for the locations named there; the
+        number is what a call there pushes."""
+        outer, through = self.code.inner.get(i, set()), self.code.tables.get(i, set())
+        steps, constant = self.steps(i), self.reader.constant
+        found = flow.nearby(steps, wanted, self.arch, constant, outer=outer, tables=through)
+        rest = [a for a, (locations, pushes) in wanted.items() if not self.told(found.get(a, {}), locations, pushes)]
+        if rest:
+            found |= flow.at(steps, rest, self.arch, constant, outer=outer, tables=through, endless=self.endless)
+        return found
+
+    def told(self, state: State, locations: Iterable[str], pushes: int) -> bool:
+        """Whether a state knows all of some locations."""
+        return all(values.read(state, self.arch, where, pushes=pushes) is not None for where in locations)
+
+    def known(self, i: int, state: State, location: str, pushes: int = 0) -> Known:
+        """What stands in a register or stack slot; what comes from the unit's caller makes the unit a sink."""
+        value = values.read(state, self.arch, location, pushes=pushes)
+        if value is None or any(isinstance(v, values.Place) for v in value):
             return None
-        for entry in value:
-            if isinstance(entry, str) and entry not in self.sinks.setdefault(i, set()):
+        for one in value:
+            entry = one.partition("=")[0] if isinstance(one, str) else ""
+            if entry and entry not in self.sinks.setdefault(i, set()):
                 self.sinks[i].add(entry)
                 self.fresh.setdefault(i, set()).add(entry)
-        return tuple(sorted(value, key=str))
+        return tuple(sorted((v for v in value if isinstance(v, int | str)), key=str))
 
-    def syscalls(self, i: int, unit: Unit) -> Iterable[Call]:
+    def syscalls(self, i: int, unit: Unit, names: Mapping[int, str]) -> Iterable[Call]:
         """The system call instructions of a unit."""
-        for address, state in sorted(self.states(i, unit.syscalls).items()):
-            numbers = self.known(i, state, "rax")
-            telling = [n for n in argument_values(numbers or ()) if n in FEATURES]
-            arguments = {n: self.known(i, state, FEATURES[n].register) for n in telling}
-            yield Call(i, address, numbers, arguments)
+        registers = self.arch.convention.registers
+        number = registers[self.arch.convention.number]
+        first = self.states(i, dict.fromkeys(unit.syscalls, ((number,), 0)))
+        numbers = {a: self.known(i, state, number) for a, state in sorted(first.items())}
+        places = {
+            a: sorted({p for n in known or () if isinstance(n, int) for p in telling(names.get(n & 0xFFFFFFFF, ""))})
+            for a, known in numbers.items()
+        }
+        arguments = [registers[r] for r in self.arch.convention.arguments]
+        wanted = {a: ([arguments[p] for p in found], 0) for a, found in places.items() if found}
+        second = self.states(i, wanted) if wanted else {}
+        for a, known in numbers.items():
+            yield Call(i, a, known, {p: self.known(i, second[a], arguments[p]) for p in places[a]})
 
-    def callers(self, work: Mapping[int, set[str]]) -> None:
-        """Record what the callers of the given sinks pass."""
-        by_caller: dict[int, set[int]] = {}
-        for callee in work:
-            for caller in self.reached.get(callee, ()):
-                by_caller.setdefault(caller, set()).add(callee)
-        for caller, callees in by_caller.items():
-            self.caller(caller, callees, work)
+    def follow(self, work: Mapping[int, set[str]]) -> None:
+        """Record what is passed to the given sinks, to those found so far, and to those found on the way."""
+        work = {**work, **{k: v | work.get(k, set()) for k, v in self.fresh.items()}}
+        while work:
+            self.fresh = {}
+            by_caller: dict[int, set[int]] = {}
+            for callee in work:
+                for caller in self.users.get(callee, ()):
+                    by_caller.setdefault(caller, set()).add(callee)
+            for caller, callees in by_caller.items():
+                self.caller(caller, callees, work)
+            work = self.fresh
 
     def caller(self, i: int, callees: set[int], work: Mapping[int, set[str]]) -> None:
-        """Record the calls and jumps of one unit to the given sinks, and where it takes their addresses."""
-        instructions = self.reader.instructions(self.code.units[i], self.code.inner.get(i, set()))
-        wanted: dict[int, int] = {}
-        taken: set[int] = set()
-        for address, size, name, operands in instructions:
-            callee = self.target(operands, address + size)
-            if callee is not None and callee in callees:
-                wanted[address] = callee
-                if name[-4:] != "call" and name[0] != "j" and name[-3:] != "jmp":
-                    taken.add(address)
-        for address, state in self.states(i, wanted).items():
-            callee = wanted[address]
+        """Record the calls and jumps of one unit to the given sinks."""
+        wanted: dict[int, tuple[int, int]] = {}
+        for step in self.steps(i):
+            if step.kind in ("call", "jump", "branch"):
+                callee = self.target(i, step)
+                if callee is not None and callee in callees:
+                    wanted[step.address] = callee, self.arch.convention.call_pushes if step.kind == "call" else 0
+        places: dict[int, tuple[list[str], int]] = {}
+        for address, (callee, pushes) in wanted.items():
             old = self.sites.get((address, callee))
-            registers = work[callee] | set(old.values if old else ())
-            values = {r: None if address in taken else self.known(i, state, r) for r in sorted(registers)}
-            self.sites[address, callee] = Site(i, address, callee, values)
+            places[address] = sorted(work[callee] | set(old.values if old else ())), pushes
+        for address, state in self.states(i, places).items():
+            locations, pushes = places[address]
+            passed = {w: self.known(i, state, w, pushes) for w in locations}
+            self.sites[address, wanted[address][0]] = Site(i, address, wanted[address][0], passed)
 
-    def target(self, operands: str, after: int) -> int | None:
-        """The unit or import an instruction's operand leads to, or None."""
-        if operands[:2] == "0x":
-            address = int(operands, 16)
-        elif "rip" in operands:
-            address = relative(operands, after)
-            if address in self.slots:
-                return -1 - self.slots[address]
-        else:
-            return None
+    def target(self, i: int, step: Step) -> int | None:
+        """The unit or import a call or jump leads to, or None where that is not known or is the unit itself."""
+        address = step.target
+        if address is None:
+            if step.through is None or step.through.base != -1 or step.through.index != -1:
+                return None
+            slot = self.slots.get(step.through.displacement)
+            return None if slot is None else -1 - slot
         if address in self.stubs:
             return -1 - self.stubs[address]
         callee = self.code.index(address)
-        return callee if callee >= 0 and self.code.starts[callee] == address else None
+        inside = callee == i and address != self.code.starts[i]
+        return None if callee < 0 or inside or self.code.starts[callee] != address else callee

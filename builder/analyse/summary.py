@@ -1,52 +1,63 @@
 """What one ELF file contributes, independent of all others: made once per file content, then kept in the store."""
 
+import hashlib
 import re
 import struct
-from collections.abc import Iterable, Iterator
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 
-from builder.analyse import elf, tables
+from builder.analyse import elf, objects, tables
 from builder.analyse.decode import Reader
 from builder.analyse.elf import Elf
 from builder.analyse.sites import Call, Site, look
-from builder.analyse.tables import Relocation, Symbol
-from builder.analyse.units import Code, cut
+from builder.analyse.table import names as syscall_names
+from builder.analyse.tables import Symbol
+from builder.analyse.units import cut
 from builder.model import Value
 
 CODE_KINDS = (tables.STT_FUNC, tables.STT_GNU_IFUNC)
-POINTERS = (tables.R_RELATIVE, tables.R_IRELATIVE)
 GO_MARK = b"\xff Go buildinf:"
 IDENTIFIER = re.compile(rb"[A-Za-z_][A-Za-z0-9_]{2,127}(?=\x00)")
 NAME = re.compile(rb"[\x21-\x7e]{1,255}(?=\x00)")
 SYSTEM_PATH = re.compile(rb"/(?:proc|sys|dev)/[\x21-\x7e]*(?=\x00)")
+NO_LOOKUP = -2  # the unit of an exported symbol that leads nowhere
 
 
 class Export(Value, frozen=True, array_like=True):
-    """A symbol other files can bind to; `unit` is -1 for data. `hidden`: only when its version is asked for."""
+    """A symbol other files can bind to; `node` is -1 for data without pointers. `hidden`: only bound when its version
+    is asked for. `code`: it is a function."""
 
     name: str
     version: str
-    unit: int
+    node: int
     hidden: bool = False
+    code: bool = True
 
 
 class Summary(Value, frozen=True, array_like=True):
-    """One file's units (functions, as far as they can be told apart) and what connects them, by index.
+    """One file's nodes and what connects them, by index: first its units (functions, as far as they can be told
+    apart), then its data objects that contain pointers.
 
-    `edges`: units a unit calls, jumps to or takes the address of. `uses`: imports it refers to. `roots`: units that
-    are reached when the file is loaded, by how. `names`: known function names. `words`: texts that could be function
-    names asked for at run time. `texts`: the text at each constant passed to dlopen and dlsym. `stubs`: units that
-    are entries of a procedure linkage table.
+    `starts` are their addresses, `units` counts the units. `edges`: nodes a node calls, jumps to, takes the address
+    of, or contains a pointer to. `uses`: imports it refers to. `roots`: nodes that are reached when the file is
+    loaded, by how. `names`: known symbol names. `copies`: imports that are copied from the library that defines them.
+    `words`: texts that could be function names asked for at run time. `texts`: the text at each constant passed on.
+    `stubs`: units that are entries of a procedure linkage table. `marks`: for units with a system call whose number
+    is not constant, a digest of their code without the distances in it. `undecoded`: addresses of bytes inside
+    functions that are no instruction.
     """
 
     soname: str
+    machine: str
     starts: tuple[int, ...]
+    units: int
     edges: tuple[tuple[int, ...], ...]
     uses: dict[int, tuple[int, ...]]
     names: dict[int, str]
     imports: tuple[tuple[str, str], ...]
+    copies: tuple[int, ...]
     exports: tuple[Export, ...]
     roots: dict[int, str]
-    root_imports: tuple[int, ...]
     entry: int
     calls: tuple[Call, ...]
     sites: tuple[Site, ...]
@@ -55,50 +66,191 @@ class Summary(Value, frozen=True, array_like=True):
     words: tuple[str, ...]
     texts: dict[int, str]
     stubs: tuple[int, ...]
+    marks: dict[int, str]
+    undecoded: tuple[tuple[int, int], ...]
 
-    def name(self, unit: int) -> str:
-        """A unit's function name, or one made from its address."""
-        return self.names.get(unit) or f"sub_{self.starts[unit]:x}"
+    def name(self, node: int) -> str:
+        """A node's symbol name, or one made from its address."""
+        kind = "sub" if node < self.units else "data"
+        return self.names.get(node) or f"{kind}_{self.starts[node]:x}"
+
+    def unit_at(self, address: int) -> int:
+        """The unit an address lies in (the last one that begins before it), or -1."""
+        return bisect_right(self.starts, address, 0, self.units) - 1
 
 
 def summarise(data: bytes, name: str) -> Summary:
     """The summary of an ELF file's content; `name` is how errors call the file. Raises AnalysisError."""
-    file = elf.parse(data, name)
-    symbols, moves = tables.dynamic_symbols(file), tuple(tables.relocations(file))
-    functions = _functions(file, symbols)
-    wanted = {r.address: r.symbol for r in moves if r.kind in tables.SLOT_TYPES and r.symbol < len(symbols)}
-    reader = Reader(file, wanted)
-    pointers = _pointers(file, reader, moves)
-    code = cut(reader, [*functions.values(), *_specials(file)], pointers)
-    imports = {s: i for i, s in enumerate(sorted(set(wanted.values())))}
-    slots = {a: imports[s] for a, s in wanted.items()}
-    uses = {i: tuple(sorted({slots[a] for a in u.slots})) for i, u in enumerate(code.units) if u.slots}
-    named = tuple((symbols[s].name, symbols[s].version) for s in imports)
-    calls, sites = look(reader, code, slots, [n for n, _ in named])
-    return Summary(
-        soname=file.soname,
-        starts=code.starts,
-        edges=tuple(_edges(code)),
-        uses=uses,
-        names={i: n for n, a in sorted(functions.items()) if (i := code.index(a)) >= 0},
-        imports=named,
-        exports=tuple(_exports(code, symbols)),
-        roots=_roots(file, code, pointers),
-        root_imports=tuple(sorted({slots[r.address] for r in moves if r.kind == tables.R_64 and r.address in slots})),
-        entry=code.index(file.entry),
-        calls=calls,
-        sites=sites,
-        legacy=tuple((i, a) for i, u in enumerate(code.units) for a in sorted(u.legacy)),
-        paths=tuple(_paths(file, code, moves)),
-        words=_words(file, [n for n, _ in named]),
-        texts=_texts(file, sites, named),
-        stubs=tuple(i for i, u in enumerate(code.units) if u.stub),
-    )
+    return _File(data, name).summary()
 
 
-def _functions(file: Elf, symbols: Iterable[Symbol]) -> dict[str, int]:
+class _File:
+    """One file while it is summarised."""
+
+    def __init__(self, data: bytes, name: str) -> None:
+        self.file = elf.parse(data, name)
+        self.symbols = tables.dynamic_symbols(self.file)
+        self.static = tuple(tables.static_symbols(self.file))
+        self.moves = tuple(tables.relocations(self.file))
+        self.functions = _functions(self.static, self.symbols)
+        kinds = tables.SLOT_TYPES
+        wanted = {r.address: r.symbol for r in self.moves if r.kind in kinds and r.symbol < len(self.symbols)}
+        self.reader = Reader(self.file, wanted)
+        roles = self.reader.arch.convention.relocations
+        copied = {r.symbol for r in self.moves if r.kind == roles["copy"] and r.symbol < len(self.symbols)}
+        number = {s: i for i, s in enumerate(sorted(set(wanted.values()) | copied))}
+        self.imports = tuple((self.symbols[s].name, self.symbols[s].version) for s in number)
+        self.number = number
+        self.slots = {a: number[s] for a, s in wanted.items()}
+        self.copies = tuple(sorted(number[s] for s in copied))
+        self.links = objects.pointers(self.file, self.reader, self.moves, self.symbols)
+        self.resolvers = {m.addend for m in self.moves if m.kind == roles["irelative"]}
+        targets = {k.target for k in self.links if self.reader.place(k.target) >= 0} | self.resolvers
+        self.code = cut(self.reader, [*self.functions.values(), *_specials(self.file)], targets)
+        places = {a for u in self.code.units for a in u.places}
+        self.objects = objects.cut(self.file, self.reader, self.links, places, [*self.symbols, *self.static])
+
+    def summary(self) -> Summary:
+        """All of it put together."""
+        code, file, count = self.code, self.file, len(self.code.units)
+        names = syscall_names()
+        calls, sites = look(self.reader, code, self.slots, [n for n, _ in self.imports], self.functions, names)
+        edges, uses = self.edges(), self.uses()
+        return Summary(
+            soname=file.soname,
+            machine=file.machine,
+            starts=(*code.starts, *self.objects.starts),
+            units=count,
+            edges=edges,
+            uses=uses,
+            names={i: n for n, a in sorted(self.functions.items()) if (i := code.index(a)) >= 0} | self.data_names(),
+            imports=self.imports,
+            copies=self.copies,
+            exports=tuple(self.exports()),
+            roots=self.roots(),
+            entry=code.index(file.entry),
+            calls=calls,
+            sites=sites,
+            legacy=tuple((i, a) for i, u in enumerate(code.units) for a in sorted(u.legacy)),
+            paths=tuple(self.paths()),
+            words=_words(file, [n for n, _ in self.imports]),
+            texts=self.texts(sites, calls),
+            stubs=tuple(i for i, u in enumerate(code.units) if u.stub),
+            marks=self.marks(calls),
+            undecoded=tuple((i, a) for i, u in enumerate(code.units) for a in sorted(u.undecoded)),
+        )
+
+    def node(self, address: int) -> int:
+        """The node an address lies in, or -1."""
+        if self.reader.place(address) >= 0:
+            return self.code.index(address)
+        found = self.objects.index(address)
+        return found if found < 0 else found + len(self.code.units)
+
+    def edges(self) -> tuple[tuple[int, ...], ...]:
+        """Nodes every node leads to."""
+        found: list[tuple[int, ...]] = []
+        index = self.code.index
+        for i, unit in enumerate(self.code.units):
+            targets = {index(a) for a in unit.calls | unit.jumps | unit.addresses}
+            if unit.falls and i + 1 < len(self.code.units):
+                targets.add(i + 1)
+            targets |= {self.node(a) for a in unit.places | unit.data}
+            found.append(tuple(sorted(targets - {-1, i})))
+        first = len(self.code.units)
+        for i, links in enumerate(self.objects.links):
+            targets = {self.node(link.target) for link in links if link.symbol < 0}
+            if i in self.objects.before:
+                targets.add(first + self.objects.before[i])
+            found.append(tuple(sorted(targets - {-1, first + i})))
+        return tuple(found)
+
+    def uses(self) -> dict[int, tuple[int, ...]]:
+        """Imports every node refers to."""
+        found = {i: {self.slots[a] for a in u.slots} for i, u in enumerate(self.code.units) if u.slots}
+        for i, links in enumerate(self.objects.links):
+            mine = {self.number[link.symbol] for link in links if link.symbol >= 0}
+            if mine:
+                found[len(self.code.units) + i] = mine
+        return {i: tuple(sorted(v)) for i, v in found.items()}
+
+    def exports(self) -> Iterator[Export]:
+        """What other files can bind to."""
+        for s in self.symbols:
+            if s.section and s.binding != tables.STB_LOCAL and s.name:
+                yield Export(s.name, s.version, self.node(s.address), s.hidden, s.kind in CODE_KINDS)
+
+    def data_names(self) -> dict[int, str]:
+        """Names of data objects."""
+        found = {}
+        for s in (*self.static, *self.symbols):
+            i = self.objects.index(s.address) if s.section and s.name and s.kind == tables.STT_OBJECT else -1
+            if i >= 0 and self.objects.starts[i] == s.address:
+                found[len(self.code.units) + i] = s.name
+        return found
+
+    def roots(self) -> dict[int, str]:
+        """Nodes that count as reached when the file is loaded."""
+        if GO_MARK in self.file.data:  # method tables hold distances from the code's start: any function may be called
+            return dict.fromkeys(range(len(self.code.units)), "part of a Go program")
+        found = {self.code.index(a): "chooses a variant of a function" for a in self.resolvers}
+        found |= {self.code.index(a): "run when the file is loaded" for a in _run_at_load(self.file)}
+        found |= self.unreferenced()
+        found.pop(-1, None)
+        return found
+
+    def unreferenced(self) -> dict[int, str]:
+        """Objects with pointers that nothing refers to in a way that is seen here."""
+        seen = {self.node(a) for u in self.code.units for a in u.places | u.data}
+        seen |= {self.node(link.target) for link in self.links if link.symbol < 0}
+        seen |= {self.node(s.address) for s in self.symbols if s.section}
+        first = len(self.code.units)
+        seen |= {first + b for b in self.objects.before.values()}
+        why = "in data that nothing is seen to refer to"
+        skip = [(s.address, s.address + s.size) for s in self.file.sections if s.name in NOT_DATA]
+        return {
+            first + i: why
+            for i, start in enumerate(self.objects.starts)
+            if first + i not in seen and not any(low <= start < high for low, high in skip)
+        }
+
+    def paths(self) -> Iterator[tuple[int, str]]:
+        """Names under /proc, /sys and /dev by the node that refers to them, or -1 where it is not an own node."""
+        for i, unit in enumerate(self.code.units):
+            for text in sorted({_text(self.file, SYSTEM_PATH, a) for a in unit.places} - {""}):
+                yield i, text
+        for link in self.links:
+            if link.symbol < 0 and (text := _text(self.file, SYSTEM_PATH, link.target)):
+                yield self.node(link.address), text
+
+    def texts(self, sites: Iterable[Site], calls: Iterable[Call]) -> dict[int, str]:
+        """Texts at the constants that are passed on."""
+        passed = [known for s in sites for known in s.values.values()]
+        passed += [known for c in calls for known in c.arguments.values()]
+        values = {v for known in passed for v in known or () if isinstance(v, int)}
+        return {v: t for v in values if (t := _text(self.file, NAME, v))}
+
+    def marks(self, calls: Iterable[Call]) -> dict[int, str]:
+        """Digests of the units with a system call whose number is not a constant."""
+        found = {}
+        for call in calls:
+            if call.numbers is None and call.unit not in found:
+                unit = self.code.units[call.unit]
+                reader = self.reader
+                code = reader.bytes_of(unit.start, unit.end)
+                code = reader.arch.masked(
+                    code, unit.start, reader.low if reader.fixed else 0, reader.high * reader.fixed
+                )
+                found[call.unit] = hashlib.sha256(code).hexdigest()[:32]
+        return found
+
+
+NOT_DATA = (".init_array", ".fini_array", ".preinit_array", ".dynamic", ".dynsym", ".rela.dyn", ".rela.plt")
+
+
+def _functions(static: Sequence[Symbol], symbols: Sequence[Symbol]) -> dict[str, int]:
     """Addresses of the functions that have a name; exported names win over local ones."""
-    both = [*tables.static_symbols(file), *symbols]
+    both = [*static, *symbols]
     return {s.name: s.address for s in both if s.section and s.kind in CODE_KINDS and s.name}
 
 
@@ -107,67 +259,30 @@ def _specials(file: Elf) -> Iterator[int]:
     yield from (file.value(tag) for tag in (elf.DT_INIT, elf.DT_FINI) if file.value(tag))
 
 
-def _pointers(file: Elf, reader: Reader, moves: Iterable[Relocation]) -> set[int]:
-    """Code addresses that stand in data: what the loader writes there, and every word of a program that is linked to
-    a fixed address and needs no writing."""
-    found = {m.addend for m in moves if m.kind in POINTERS}
-    if reader.fixed:
-        for s in file.loads():
-            start = s.offset + (-s.address % 4)
-            for at in (start, start + 4):
-                size = max(s.offset + s.file_size - at, 0) // 8 * 8
-                found.update(v for (v,) in struct.iter_unpack("<Q", file.data[at : at + size]))
-    return {a for a in found if reader.low <= a < reader.high and reader.place(a) >= 0}
+def _run_at_load(file: Elf) -> Iterator[int]:
+    """Addresses of the functions the loader (or a static program's start code) runs before and after the program."""
+    yield from (file.value(tag) for tag in (elf.DT_INIT, elf.DT_FINI) if file.value(tag))
+    found = [(file.value(at), file.value(size)) for at, size in ARRAYS if file.value(at)]
+    found += [(s.address, s.size) for s in file.sections if s.name in NOT_DATA[:3]]
+    for at, size in found:
+        length = size // 8 * 8
+        if length and file.offset_of(at) >= 0:
+            raw = file.bytes_at(at, length, "an array of start-up functions")
+            yield from (a for (a,) in struct.iter_unpack("<Q", raw))
 
 
-def _edges(code: Code) -> Iterator[tuple[int, ...]]:
-    for i, unit in enumerate(code.units):
-        targets = {code.index(a) for a in unit.calls | unit.jumps | unit.addresses}
-        if unit.falls and i + 1 < len(code.units):
-            targets.add(i + 1)
-        yield tuple(sorted(targets - {-1, i}))
-
-
-def _exports(code: Code, symbols: Iterable[Symbol]) -> Iterator[Export]:
-    for s in symbols:
-        if s.section and s.binding != tables.STB_LOCAL and s.name:
-            yield Export(s.name, s.version, code.index(s.address) if s.kind != 1 else -1, s.hidden)
-
-
-def _roots(file: Elf, code: Code, pointers: Iterable[int]) -> dict[int, str]:
-    if GO_MARK in file.data:  # Go's method tables hold distances from the code's start: every function may be called
-        return dict.fromkeys(range(len(code.units)), "part of a Go program")
-    found = {code.index(a): "its address stands in the file's data" for a in pointers}
-    found |= {code.index(file.value(t)): "run when the file is loaded" for t in (elf.DT_INIT, elf.DT_FINI)}
-    for at, size in ((elf.DT_INIT_ARRAY, elf.DT_INIT_ARRAYSZ), (elf.DT_FINI_ARRAY, elf.DT_FINI_ARRAYSZ),
-                     (elf.DT_PREINIT_ARRAY, elf.DT_PREINIT_ARRAYSZ)):  # fmt: skip
-        length = file.value(size) // 8 * 8
-        if file.value(at) and length and file.offset_of(file.value(at)) >= 0:
-            raw = file.bytes_at(file.value(at), length, "an array of start-up functions")
-            found |= {code.index(a): "run when the file is loaded" for (a,) in struct.iter_unpack("<Q", raw)}
-    found.pop(-1, None)
-    return found
+ARRAYS = (
+    (elf.DT_INIT_ARRAY, elf.DT_INIT_ARRAYSZ),
+    (elf.DT_FINI_ARRAY, elf.DT_FINI_ARRAYSZ),
+    (elf.DT_PREINIT_ARRAY, elf.DT_PREINIT_ARRAYSZ),
+)
 
 
 def _text(file: Elf, pattern: "re.Pattern[bytes]", address: int) -> str:
+    """The text that stands at an address, or an empty one."""
     offset = file.offset_of(address)
     match = pattern.match(file.data, offset) if offset >= 0 else None
     return match[0].decode() if match else ""
-
-
-def _paths(file: Elf, code: Code, moves: Iterable[Relocation]) -> Iterator[tuple[int, str]]:
-    """Names under /proc, /sys and /dev: by the unit that refers to them, or -1 where data does."""
-    for i, unit in enumerate(code.units):
-        for text in sorted({_text(file, SYSTEM_PATH, a) for a in unit.tables} - {""}):
-            yield i, text
-    for text in sorted({_text(file, SYSTEM_PATH, m.addend) for m in moves if m.kind == tables.R_RELATIVE} - {""}):
-        yield -1, text
-
-
-def _texts(file: Elf, sites: Iterable[Site], imports: tuple[tuple[str, str], ...]) -> dict[int, str]:
-    asking = {-1 - i for i, (n, _) in enumerate(imports) if n in ("dlopen", "dlsym", "dlvsym")}
-    found = {v for s in sites if s.callee in asking for known in s.values.values() for v in known or ()}
-    return {v: t for v in found if isinstance(v, int) and (t := _text(file, NAME, v))}
 
 
 def _words(file: Elf, imports: list[str]) -> tuple[str, ...]:

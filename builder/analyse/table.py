@@ -1,4 +1,4 @@
-"""The numbers and names of x86-64 system calls."""
+"""The numbers and names of system calls, by architecture."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -6,7 +6,10 @@ from pathlib import Path
 
 
 @cache
-def names() -> Mapping[int, str]:
-    """Names of all x86-64 system calls by number (Linux 6.12, arch/x86/entry/syscalls/syscall_64.tbl)."""
-    rows = (Path(__file__).parent / "syscalls_x86_64.tsv").read_text().splitlines()
+def names(machine: str = "x86_64") -> Mapping[int, str]:
+    """Names of all system calls of an architecture (`x86_64`, `aarch64`) by number.
+
+    Linux 6.12: arch/x86/entry/syscalls/syscall_64.tbl; scripts/syscall.tbl for AArch64.
+    """
+    rows = (Path(__file__).parent / f"syscalls_{machine}.tsv").read_text().splitlines()
     return {int(number): name for number, name in (row.split("\t") for row in rows if not row.startswith("#"))}

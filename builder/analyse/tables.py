@@ -7,15 +7,51 @@ specification (chapter 10.6). All tables are read in bulk; a count never makes m
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 from builder.analyse import elf
 from builder.analyse.elf import Elf
+from builder.analyse.versions import chain
 
-STT_FUNC, STT_GNU_IFUNC = 2, 10
+STT_OBJECT, STT_FUNC, STT_GNU_IFUNC = 1, 2, 10
 STB_LOCAL, STB_WEAK = 0, 2
+# x86-64's numbers, for code that reads only that architecture; KINDS has every architecture's
 R_64, R_COPY, R_GLOB_DAT, R_JUMP_SLOT, R_RELATIVE, R_IRELATIVE = 1, 5, 6, 7, 8, 37
 LONGEST_NAME = 8192  # of a symbol; longer ones are cut, so that overlapping names cannot eat the memory
 SLOT_TYPES = (R_64, R_GLOB_DAT, R_JUMP_SLOT)
+Role = Literal["absolute", "copy", "glob_dat", "jump_slot", "relative", "irelative", "tls", "other"]
+SLOT_ROLES: tuple[Role, ...] = ("absolute", "glob_dat", "jump_slot")  # the loader writes a symbol's address there
+
+
+@dataclass(frozen=True, slots=True)
+class Kinds:
+    """An architecture's dynamic relocation types by what the loader does with them."""
+
+    absolute: int  # a symbol's address plus addend, in a word of data
+    copy: int
+    glob_dat: int
+    jump_slot: int
+    relative: int
+    irelative: int
+    tls: tuple[int, ...]  # module numbers, offsets and descriptors of thread-local data
+
+    def roles(self) -> dict[int, Role]:
+        """The role of every type that has one here."""
+        return {
+            **dict.fromkeys(self.tls, "tls"),
+            self.absolute: "absolute",
+            self.copy: "copy",
+            self.glob_dat: "glob_dat",
+            self.jump_slot: "jump_slot",
+            self.relative: "relative",
+            self.irelative: "irelative",
+        }
+
+
+KINDS = {  # psABI x86-64, table 4.10; AAELF64, dynamic relocations
+    "x86_64": Kinds(R_64, R_COPY, R_GLOB_DAT, R_JUMP_SLOT, R_RELATIVE, R_IRELATIVE, (16, 17, 18, 36)),
+    "aarch64": Kinds(257, 1024, 1025, 1026, 1027, 1032, (1028, 1029, 1030, 1031)),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +70,19 @@ class Symbol:
 
 @dataclass(frozen=True, slots=True)
 class Relocation:
-    """A place the loader fills in: from a symbol (index into the dynamic symbols) or base + addend."""
+    """A place the loader fills in: from a symbol (index into the dynamic symbols) or base + addend. `kind` is the
+    architecture's number, `role` what it means on every architecture."""
 
     address: int
     kind: int
     symbol: int
     addend: int
+    role: Role = "other"
 
 
 def dynamic_symbols(file: Elf) -> tuple[Symbol, ...]:
     """The dynamic symbol table, in file order (relocations refer to it by index)."""
-    table, count = file.value(elf.DT_SYMTAB), _dynamic_count(file)
+    table, count = file.value(elf.DT_SYMTAB), dynamic_count(file)
     if not table or not count:
         return ()
     raw = file.bytes_at(table, count * 24, "the dynamic symbol table")
@@ -73,7 +111,7 @@ def _symbols(file: Elf, raw: bytes, strings: int) -> Iterator[tuple[str, int, in
         yield text, info & 15, info >> 4, section, address, size
 
 
-def _dynamic_count(file: Elf) -> int:
+def dynamic_count(file: Elf) -> int:
     """How many dynamic symbols there are: the hash tables know; the section header where there is no hash table."""
     if at := file.value(elf.DT_HASH):
         return int(struct.unpack("<II", file.bytes_at(at, 8, "the hash table"))[1])
@@ -108,15 +146,15 @@ def _version_indexes(file: Elf, count: int) -> tuple[int, ...]:
 def _version_names(file: Elf) -> dict[int, str]:
     """Version names by index, from what the file defines and what it needs."""
     names: dict[int, str] = {}
-    for at in _chain(file, file.value(elf.DT_VERDEF), file.value(elf.DT_VERDEFNUM), 20, 16):
+    for at in chain(file, file.value(elf.DT_VERDEF), file.value(elf.DT_VERDEFNUM), 20, 16):
         _, flags, index, _, _, aux, _ = struct.unpack("<HHHHIII", file.bytes_at(at, 20, "a version definition"))
         text = struct.unpack("<I", file.bytes_at(at + aux, 4, "a version definition"))[0]
         if not flags & 1:  # VER_FLG_BASE names the file itself
             names[index] = file.dynamic_text(text, "a version's name")
     seen: set[int] = set()
-    for at in _chain(file, file.value(elf.DT_VERNEED), file.value(elf.DT_VERNEEDNUM), 16, 12):
+    for at in chain(file, file.value(elf.DT_VERNEED), file.value(elf.DT_VERNEEDNUM), 16, 12):
         _, count, _, aux, _ = struct.unpack("<HHIII", file.bytes_at(at, 16, "a needed version"))
-        for entry in _chain(file, at + aux, count, 16, 12):
+        for entry in chain(file, at + aux, count, 16, 12):
             if entry in seen:
                 raise file.fail("two needed versions (DT_VERNEED) share an entry")
             seen.add(entry)
@@ -125,25 +163,17 @@ def _version_names(file: Elf) -> dict[int, str]:
     return names
 
 
-def _chain(file: Elf, at: int, count: int, size: int, link: int) -> Iterator[int]:
-    """Addresses of `count` records of a version chain: each says at `link` how far the next one is."""
-    for _ in range(count if at else 0):
-        yield at
-        step = struct.unpack_from("<I", file.bytes_at(at, size, "a version record"), link)[0]
-        if not step:
-            return
-        at += step
-
-
 def relocations(file: Elf) -> Iterator[Relocation]:
     """Every dynamic relocation: DT_RELA, DT_JMPREL and DT_RELR."""
+    roles = KINDS[file.machine].roles()
     for at, size in ((elf.DT_RELA, elf.DT_RELASZ), (elf.DT_JMPREL, elf.DT_PLTRELSZ)):
         length = file.value(size) - file.value(size) % 24
         if not file.value(at) or not length:
             continue
         raw = file.bytes_at(file.value(at), length, "a relocation table")
         for address, info, addend in struct.iter_unpack("<QQq", raw):
-            yield Relocation(address, info & 0xFFFFFFFF, info >> 32, addend)
+            kind = info & 0xFFFFFFFF
+            yield Relocation(address, kind, info >> 32, addend, roles.get(kind, "other"))
     yield from _packed(file)
 
 
@@ -151,14 +181,14 @@ def _packed(file: Elf) -> Iterator[Relocation]:
     length = file.value(elf.DT_RELRSZ) - file.value(elf.DT_RELRSZ) % 8
     if not file.value(elf.DT_RELR) or not length:
         return
-    where = 0
+    where, kind = 0, KINDS[file.machine].relative
     for (word,) in struct.iter_unpack("<Q", file.bytes_at(file.value(elf.DT_RELR), length, "DT_RELR")):
         places = [word] if not word & 1 else [where + 8 * i for i in range(63) if word >> (i + 1) & 1]
         where = word + 8 if not word & 1 else where + 63 * 8
         for place in places:
             offset = file.offset_of(place)
             if 0 <= offset <= len(file.data) - 8:
-                yield Relocation(place, R_RELATIVE, 0, struct.unpack_from("<q", file.data, offset)[0])
+                yield Relocation(place, kind, 0, struct.unpack_from("<q", file.data, offset)[0], "relative")
 
 
 def frames(file: Elf) -> tuple[tuple[int, int], ...]:

@@ -13,14 +13,16 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from builder.analyse import tables
-from builder.analyse.decode import Range, Reader, Unit
+from builder.analyse.arch import Unit
+from builder.analyse.decode import Range, Reader
 
 PADDING = re.compile(
     rb"(?s)(?:[\xcc\x00]|\x66*\x90|[\x66\x2e]*\x0f\x1f(?:\x00|\x40.|\x44\x00.|\x80....|\x84\x00....))*"
 )
-SETS = ("calls", "jumps", "addresses", "slots", "data", "tables", "syscalls", "legacy")
+SETS = ("calls", "jumps", "addresses", "slots", "data", "places", "syscalls", "legacy", "undecoded")
 ROUNDS = 64  # of looking for further starts; what is left after them is still reached, as part of a larger unit
 LONGEST_TABLE = 65536
+ALIGNMENT = 16  # of functions, with all compilers in use
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,9 @@ def cut(reader: Reader, known: Iterable[int], pointers: Iterable[int]) -> Code:
         if not found:
             break
         wanted |= found
-    return _finish(reader, _joined(sorted(units + loose, key=lambda u: u.start), wanted), wanted)
+    joined = _joined(sorted(units + loose, key=lambda u: u.start), wanted)
+    marks = wanted | {a for u in joined for a in u.jumps}
+    return _finish(reader, [part for unit in joined for part in _parted(reader, unit, marks)], wanted)
 
 
 def _framed(reader: Reader) -> Iterator[Unit]:
@@ -131,31 +135,68 @@ def _joined(units: list[Unit], wanted: set[int]) -> list[Unit]:
             for name in SETS:
                 getattr(last, name).update(getattr(unit, name))
             last.returns |= unit.returns
+            last.indirect |= unit.indirect
             last.jumps = {a for a in last.jumps if not last.start <= a < last.end}
         else:
             result.append(unit)
     return result
 
 
+def _parted(reader: Reader, unit: Unit, marks: set[int]) -> list[Unit]:
+    """A unit that no record describes, parted where a function must begin: at an aligned address that nothing in the
+    unit jumps over or to, behind an instruction that does not run on, or where something outside (`marks`) leads to.
+    Code that nothing refers to is left apart so."""
+    if unit.framed or unit.indirect or unit.end - unit.start <= ALIGNMENT:
+        return [unit]
+    steps = sorted(reader.steps(unit), key=lambda s: s.address)
+    starts = [unit.start]
+    jumps = [(s.address, s.target) for s in steps if s.target is not None and unit.start <= s.target < unit.end]
+    last = ""
+    for step in steps:
+        at = step.address
+        if step.kind != "nop":
+            crossing = any((a < at) != (t < at) for a, t in jumps if not (a >= at and t in starts))
+            if (
+                (last in ("return", "jump", "stop") or at in marks)
+                and at % ALIGNMENT == 0
+                and at > unit.start
+                and not crossing
+            ):
+                starts.append(at)
+            last = step.kind
+    if len(starts) == 1:
+        return [unit]
+    parts = [Unit(a, b, hard=True) for a, b in pairwise([*starts, unit.end])]
+    parts[-1].hard = unit.hard
+    for part in parts:
+        reader.read(part, part.start)
+    return parts
+
+
 def _finish(reader: Reader, units: list[Unit], wanted: set[int]) -> Code:
     starts = tuple(u.start for u in units)
     code = Code(tuple(units), starts, {}, {})
     edge = {a for u in units for a in u.calls | u.jumps | u.addresses}
-    bases = {a for u in units for a in u.tables}
+    bases = {a for u in units for a in u.places}
     memo: dict[int, set[int]] = {}
     for i, unit in enumerate(units):
-        targets = {t for base in unit.tables for t in _table(reader, base, bases, memo)}
+        if not unit.indirect and unit.framed:
+            continue
+        targets = {t for base in unit.places for t in _table(reader, base, bases, memo)}
         if targets:
             code.tables[i] = targets
             outside = {t for t in targets if not unit.start <= t < unit.end}
             unit.jumps |= outside
             edge |= outside
+    boundaries: dict[int, set[int]] = {}
     for address in sorted(edge | wanted):
         i = code.index(address)
         if i >= 0 and address != units[i].start:
             code.inner.setdefault(i, set()).add(address)
-            which = reader.place(address)
-            if not units[i].framed or not reader.marks[which][address - reader.ranges[which][0]]:
+            if units[i].framed and i not in boundaries:
+                unit = units[i]
+                boundaries[i] = reader.scanner.boundaries(reader.bytes_of(unit.start, unit.end), unit.start)
+            if not units[i].framed or address not in boundaries[i]:
                 reader.read(units[i], address)
     return code
 

@@ -1,271 +1,251 @@
-"""Constant propagation inside one unit: which values can a register hold at an instruction?
+"""The values a register or stack slot can have: a small abstract domain, and expressions evaluated in it.
 
-A forward data-flow analysis over the unit's instructions. A value is a set of possible constants and of the unit's
-own entry values (`"rdi"`: whatever the caller put there), or None: anything. What an instruction is not known to do
-to a register makes that register "anything", so a forgotten instruction costs precision, never soundness.
+A value is a set of constants, of names of what the unit was called with (`"rdi"`; `"@8"` for the stack slot 8 bytes
+above where the stack pointer stood; `"rdi=7"` where it is known to be 7 if it comes here at all), and of places in the
+unit's own stack frame; or None: anything. What is not modelled becomes "anything", so it costs precision, never
+soundness.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable
+from dataclasses import dataclass
 
-from builder.analyse import slots
-from builder.analyse.decode import NOPS, Instruction
-from builder.analyse.registers import (
-    ADDRESS,
-    BRACKETS,
-    CALL_LOSES,
-    ENTRY,
-    FIRST_ONLY,
-    FRAME,
-    IMPLICIT,
-    LOW,
-    MASK32,
-    MASK64,
-    MOST,
-    PARTS,
-    READS_ONLY,
-    REGISTERS,
-    STRING,
-    WORD,
-    State,
-    Value,
-    compute,
-    cut,
-    number,
-    stored,
-)
+from builder.analyse.arch import Architecture, Expression, Memory
+
+MOST = 32  # members one value may have before it counts as anything
+MASK64 = (1 << 64) - 1
 
 
-def at(
-    code: list[Instruction],
-    wanted: Iterable[int],
-    outer: Iterable[int] = (),
-    tables: Iterable[int] = (),
-    endless: Collection[int] = (),
-) -> dict[int, State]:
-    """The state before each wanted instruction of a unit.
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place in the unit's stack frame, in bytes from the stack pointer's value at its entry."""
 
-    `outer` are addresses inside the unit that something outside refers to (nothing is known there), `tables` the
-    targets of its jump tables, reached from every indirect jump in it, `endless` functions that never return. An
-    instruction that no path seems to reach is taken to be reached with anything in its registers.
-    """
-    flow = _Flow(code, tables, endless)
-    nothing: State = {FRAME: slots.private(code)}
-    flow.enter(0, ENTRY | nothing)
-    for address in outer:
-        if (i := flow.index.get(address)) is not None:
-            flow.enter(i, nothing)
-    marks = {flow.index[a] for a in wanted if a in flow.index}
-    flow.run(marks)
-    for i, (_, _, name, _) in enumerate(code):  # code that is reached in a way we do not see
-        if i not in flow.seen and name not in NOPS:
-            flow.enter(i, nothing)
-            flow.run(marks)
-    return {a: flow.found.get(flow.index.get(a, -1), {}) for a in wanted}
+    offset: int
 
 
-class _Flow:
-    """One run of the analysis: the states before the instructions where paths meet."""
+Member = int | str | Place
+Value = frozenset[Member] | None
+Location = int | tuple[int, int] | str  # a register, a stack slot (offset, bytes), FLOOR, or a register's lowest byte
+State = dict[Location, frozenset[Member]]  # what is not in it can be anything
 
-    def __init__(self, code: list[Instruction], tables: Iterable[int], endless: Collection[int]) -> None:
-        self.code, self.endless = code, endless
-        self.index: dict[int, int] = {}
-        for i, ins in enumerate(code):
-            self.index.setdefault(ins[0], i)
-        self.through = [self.index[t] for t in tables if t in self.index]
-        self.joins = self._joins()
-        self.states: dict[int, State] = {}
-        self.found: dict[int, State] = {}
-        self.seen: set[int] = set()
-        self.work: list[int] = []
-
-    def _joins(self) -> set[int]:
-        """Instructions more than one path may lead to."""
-        return {t for i in range(len(self.code)) for t in self.leads(i)[0]} | set(self.through)
-
-    def enter(self, i: int, state: State) -> None:
-        """Merge a state into what is known before instruction `i`; look at it again if that changed something."""
-        self.joins.add(i)
-        old = self.states.get(i)
-        new = state if old is None else {
-            r: v | state[r] for r, v in old.items() if r in state and (len(v | state[r]) <= MOST or r == FRAME)
-        }  # fmt: skip
-        if new != old:
-            self.states[i] = dict(new)
-            self.work.append(i)
-
-    def run(self, marks: set[int]) -> None:
-        """Follow every path until no state changes any more."""
-        while self.work:
-            at_ = self.work.pop()
-            state = dict(self.states[at_])
-            i: int | None = at_
-            while i is not None:
-                self.seen.add(i)
-                if i in marks:
-                    self.found[i] = dict(state)
-                targets, onward = self.leads(i)
-                equal = self.compared(i)
-                _step(self.code, i, state, alone=self.alone(i))
-                for t in targets:
-                    self.enter(t, state | equal if self.code[i][2] == "je" else state)
-                if self.code[i][2] == "jne":
-                    state |= equal
-                i = onward
-                if i is not None and (i in self.states or i in self.joins):
-                    self.enter(i, state)
-                    i = None
-
-    def alone(self, i: int) -> bool:
-        """Whether only the instruction that stands before it leads to an instruction."""
-        return i > 0 and i not in self.joins and self.code[i - 1][0] + self.code[i - 1][1] == self.code[i][0]
-
-    def compared(self, i: int) -> State:
-        """What a register holds where `je` jumps (or `jne` does not), after it was compared with a constant."""
-        if self.code[i][2] not in ("je", "jne") or not self.alone(i):
-            return {}
-        _, _, name, operands = self.code[i - 1]
-        register, _, other = operands.partition(", ")
-        full, width = REGISTERS.get(register, ("", 0))
-        if width not in (32, 64):
-            return {}
-        if name == "test" and other == register:
-            return {full: frozenset((0,))}
-        constant = number(other) if name == "cmp" else None
-        return {} if constant is None else {full: frozenset((constant & (MASK32 if width == 32 else MASK64),))}
-
-    def leads(self, i: int) -> tuple[list[int], int | None]:
-        """Where control goes after an instruction: targets inside the unit, and the next one if it goes on."""
-        address, size, name, operands = self.code[i]
-        kind = name.rsplit(" ", 1)[-1]
-        onward = self.index.get(address + size)
-        if kind[0] != "j" and not kind.startswith(("loop", "xbegin")):
-            if kind == "call" and operands[:2] == "0x" and int(operands, 16) in self.endless:
-                return [], None
-            return [], None if kind in ("ret", "ud2", "hlt", "iretq") else onward
-        if operands[:2] != "0x":
-            return self.through, None
-        target = self.index.get(int(operands, 16))
-        return [] if target is None else [target], None if kind == "jmp" else onward
+FEW = 4  # bits of a mask whose combinations are told apart
+BYTE, WORD = 8, 32  # bits
+FLOOR = "floor"  # lowest frame offset whose address has left the registers: all above it can be written by others
+READ_ONLY = Callable[[int, int], int | None]  # address, bytes → constant
 
 
-def _step(code: list[Instruction], i: int, state: State, *, alone: bool) -> None:
-    """Change the state as the instruction does; `alone`: only the instruction before it leads to it."""
-    _, _, name, operands = code[i]
-    kind = name.rsplit(" ", 1)[-1]
-    if kind == "call":
-        for r in CALL_LOSES:
-            _forget(state, r)
-        return
-    if kind in READS_ONLY or (kind[0] == "j" and operands[:2] == "0x"):
-        return
-    target, _, source = operands.partition(", ")
-    destination = REGISTERS.get(target)
-    if destination is not None:
-        _write(code, i, state, kind, alone=alone)
-        return
-    if (place := slots.parse(target)) is not None and kind != "cmp":
-        _store(state, place, _operand(state, source) if kind == "mov" else None)
-    if kind == "imul" and source:
-        kind = "imul with its own target"
-    for r in IMPLICIT.get(kind, ("rax", "rcx", "rdi", "rsi") if STRING.match(kind) else ()):
-        _forget(state, r)
-    if kind in ("mov", "movaps", "movups", "movdqa", "movdqu", "movq", "movd") and "]" in target:
-        return  # a store
-    for word in WORD.findall(BRACKETS.sub("", operands)):
-        if word in REGISTERS:
-            _forget(state, REGISTERS[word][0])
+def entry(arch: Architecture, slots: int = 8) -> State:
+    """The state at a unit's entry: every register and the stack slots above hold what the caller put there."""
+    state: State = {r: frozenset((name,)) for r, name in enumerate(arch.convention.registers)}
+    state[arch.convention.stack] = frozenset((Place(0),))
+    for i in range(slots):
+        offset = arch.convention.call_pushes + 8 * i
+        state[offset, 8] = frozenset((f"@{offset}",))
+    return state
 
 
-def _forget(state: State, register: str) -> None:
-    state.pop(register, None)
-    state.pop(register + LOW, None)
-
-
-def _write(code: list[Instruction], i: int, state: State, kind: str, *, alone: bool) -> None:
-    """An instruction whose first operand is a register."""
-    address, size, _, operands = code[i]
-    target, _, source = operands.partition(", ")
-    full, width = REGISTERS[target]
-    old = state.get(full)
-    new = _result(state, kind, (full, width), source, address + size)
-    if kind == "pop" and alone and code[i - 1][2] == "push":
-        new = _operand(state, code[i - 1][3])
-    if kind == "imul" and source:
-        kind = "imul with its own target"
-    for r in IMPLICIT.get(kind, ("rax", "rcx", "rdi", "rsi") if STRING.match(kind) else ()):
-        _forget(state, r)
-    for word in WORD.findall(BRACKETS.sub("", source)) if kind not in FIRST_ONLY and not kind.startswith(PARTS) else ():
-        if word in REGISTERS:
-            _forget(state, REGISTERS[word][0])
-    _forget(state, full)
-    if (value := stored(old, width, new)) is not None:
-        state[full] = value
-    elif width == 8 and new is not None and all(isinstance(v, int) for v in new):
-        state[full + LOW] = new  # the lowest byte alone is known
-
-
-def _store(state: State, place: tuple[int, int], value: Value) -> None:
-    """A write to the unit's stack frame: what overlaps it is forgotten, what is written is remembered."""
-    where, size = place
-    for key in [k for k in state if k.startswith("[") and slots.overlap(k, where, size)]:
-        del state[key]
-    if value is not None and slots.name(where, size) in state.get(FRAME, ()):
-        state[slots.name(where, size)] = value
-
-
-def _result(state: State, kind: str, destination: tuple[str, int], source: str, after: int) -> Value:
-    """The value an instruction leaves in its first operand, a register; None where it is not known."""
-    full, width = destination
-    old = state.get(full)
-    new: Value = None
-    same = REGISTERS.get(source) == destination
-    if kind in ("mov", "movabs", "movzx", "movsxd", "movsx"):
-        new = _operand(state, source, signed=kind.startswith("movs"))
-    elif kind in ("xor", "sub") and same:
-        new = frozenset((0,))
-    elif kind == "sbb" and same:
-        new = frozenset((0, MASK64))
-    elif kind == "lea":
-        new = _address(state, source, after)
-    elif kind.startswith("cmov"):
-        mine, other = cut(old, width), _operand(state, source)
-        new = mine | other if mine is not None and other is not None else None
-    elif kind == "or" and source in ("-1", "0xffffffff", "0xffffffffffffffff"):
-        new = frozenset((MASK64,))
-    elif kind.startswith("set"):
-        new = frozenset((0, 1))
-    elif kind in ("inc", "dec"):
-        new = compute(cut(old, width), "add", 1 if kind == "inc" else -1)
-    elif (amount := number(source)) is not None:
-        new = compute(cut(old, width), kind, amount)
-    return new
-
-
-def _operand(state: State, text: str, *, signed: bool = False) -> Value:
-    """What a source operand can be: a constant or a register's values."""
-    if (constant := number(text)) is not None:
-        return frozenset((constant & MASK64,))
-    if text not in REGISTERS:
-        place = slots.parse(text)
-        return state.get(slots.name(*place)) if place else None
-    full, width = REGISTERS[text]
-    value = cut(state.get(full), width)
-    if value is None and width == 8:
-        value = state.get(full + LOW)
-    if value is None or not signed or width in (64, 9):
-        return value
-    top = 1 << (width - 1)
-    return frozenset(v if isinstance(v, str) else ((v ^ top) - top) & MASK64 for v in value)
-
-
-def _address(state: State, text: str, after: int) -> Value:
-    """The address a `lea` computes; `after` is where the next instruction stands (rip-relative operands)."""
-    match = ADDRESS.match(text)
-    if match and match[1] == "rip":
-        distance = int(match[3], 0) if match[2] else 0
-        return frozenset((after - distance if match[2] == "-" else after + distance,))
-    if not match or match[1] not in REGISTERS or (match[2] and number(match[3]) is None):
+def read(state: State, arch: Architecture, location: str, *, pushes: int) -> Value:
+    """What a location at a callee's entry holds when the state is that before the call: a register by its name, or a
+    stack slot `@offset`, counted from the stack pointer that the callee gets after the call has pushed `pushes`."""
+    if not location.startswith("@"):
+        return state.get(arch.convention.registers.index(location))
+    top = state.get(arch.convention.stack)
+    if top is None or len(top) != 1 or not isinstance(place := next(iter(top)), Place):
         return None
-    distance = int(match[3], 0) if match[2] else 0
-    value = _operand(state, match[1])
-    return compute(value, "add", -distance if match[2] == "-" else distance) if distance else value
+    return _slot(state, place.offset - pushes + int(location[1:]), 8)
+
+
+def cut(value: Value, bits: int, *, signed: bool = False) -> Value:
+    """The part of a value that a narrower name reads. Entry values survive at 32 bits: no number or argument that is
+    looked for is wider."""
+    if value is None or bits >= 64:
+        return value
+    if any(isinstance(v, Place) or (isinstance(v, str) and bits < 32) for v in value):
+        return None
+    mask, top = (1 << bits) - 1, 1 << (bits - 1)
+    numbers = frozenset(v & mask if isinstance(v, int) else v for v in value)
+    if not signed:
+        return numbers
+    return frozenset(((v ^ top) - top) & MASK64 if isinstance(v, int) else v for v in numbers)
+
+
+def combined(old: Value, bits: int, new: Value) -> Value:
+    """The whole register after its lowest `bits` were written; a write of 32 bits clears the rest."""
+    if bits >= 32 or new is None:
+        return cut(new, bits)
+    if old is None or not all(isinstance(v, int) for v in old | new):
+        return None
+    mask = (1 << bits) - 1
+    both = frozenset((o & ~mask) | (n & mask) for o in old for n in new)  # type: ignore[operator]
+    return both if len(both) <= MOST else None
+
+
+def address(state: State, memory: Memory) -> Value:
+    """What a memory operand's address can be."""
+    if memory.base == -2 or memory.index == -2:
+        return None
+    total: Value = frozenset((memory.displacement & MASK64,))
+    if memory.base >= 0:
+        total = _sum(state.get(memory.base), memory.displacement)
+    if memory.index >= 0 and total is not None:
+        index = state.get(memory.index)
+        if index is None or not all(isinstance(v, int) for v in index) or len(total) * len(index) > MOST:
+            return None
+        parts = [_sum(total, v * memory.scale) for v in index if isinstance(v, int)]
+        return None if None in parts else frozenset(v for p in parts if p is not None for v in p)
+    return total
+
+
+def _sum(value: Value, amount: int) -> Value:
+    if value is None or amount == 0:
+        return value
+    found: set[Member] = set()
+    for v in value:
+        if isinstance(v, int):
+            found.add((v + amount) & MASK64)
+        elif isinstance(v, Place):
+            signed = amount - (1 << 64) if amount >> 63 == 1 else amount
+            found.add(Place(v.offset + signed))
+        else:
+            return None
+    return frozenset(found)
+
+
+OPERATIONS: dict[str, Callable[[int, int], int]] = {
+    "add": lambda a, b: a + b,
+    "sub": lambda a, b: a - b,
+    "and": lambda a, b: a & b,
+    "or": lambda a, b: a | b,
+    "xor": lambda a, b: a ^ b,
+    "shl": lambda a, b: a << (b & 63),
+    "shr": lambda a, b: a >> (b & 63),
+}
+
+
+def evaluate(state: State, expression: Expression, constant: READ_ONLY) -> Value:  # noqa: PLR0911 - one for each kind
+    """The values an expression can have. `constant` reads memory that nothing writes to."""
+    kind = expression[0]
+    if kind == "imm":
+        return frozenset((expression[1],))  # type: ignore[arg-type]
+    if kind == "reg":
+        _, register, bits, signed = expression
+        value = state.get(f"low{register}") if bits == BYTE else None
+        return cut(value or state.get(register), bits, signed=bool(signed))  # type: ignore[arg-type, call-overload]
+    if kind == "load":
+        _, memory, size, signed = expression
+        return cut(_load(state, memory, size, constant), size * 8, signed=bool(signed))  # type: ignore[arg-type, operator]
+    if kind == "addr":
+        return address(state, expression[1])  # type: ignore[arg-type]
+    if kind == "any":
+        return None
+    first, second = (evaluate(state, e, constant) for e in expression[1:3])  # type: ignore[arg-type]
+    if kind == "either":
+        return None if first is None or second is None or len(first | second) > MOST else first | second
+    return _operate(str(kind), first, second)
+
+
+def _operate(kind: str, first: Value, second: Value) -> Value:
+    if second is None or first is None:
+        known = second if first is None else first
+        return _masked(known) if kind == "and" and known is not None else None
+    if kind in ("add", "sub") and len(second) == 1 and isinstance(amount := next(iter(second)), int):
+        moved = _sum(first, amount if kind == "add" else -amount)
+        if moved is not None:
+            return moved
+    if len(first) * len(second) > MOST or not all(isinstance(v, int) for v in first | second):
+        return _masked(second) if kind == "and" else None
+    operation = OPERATIONS[kind]
+    return frozenset(operation(a, b) & MASK64 for a in first for b in second)  # type: ignore[arg-type]
+
+
+def _masked(mask: frozenset[Member]) -> Value:
+    """What anything can be after a mask of few bits."""
+    if len(mask) != 1 or not isinstance(bits := next(iter(mask)), int) or bits.bit_count() > FEW:
+        return None
+    found, part = {0}, bits
+    while part:
+        found.add(part)
+        part = (part - 1) & bits
+    return frozenset(found)
+
+
+def _load(state: State, memory: Memory, size: int, constant: READ_ONLY) -> Value:
+    where = address(state, memory)
+    if where is None:
+        return None
+    found: set[Member] = set()
+    for one in where:
+        if isinstance(one, Place):
+            value = _slot(state, one.offset, size)
+            if value is None:
+                return None
+            found |= value
+        elif isinstance(one, int) and (number := constant(one, size)) is not None:
+            found.add(number)
+        else:
+            return None
+    return frozenset(found) if len(found) <= MOST else None
+
+
+def _slot(state: State, offset: int, size: int) -> Value:
+    for width in (size, 8, 4):
+        if width >= size and (value := state.get((offset, width))) is not None:
+            return value if width == size else cut(value, size * 8)
+    return None
+
+
+def store(state: State, memory: Memory, size: int, value: Value) -> None:
+    """A write to memory: every slot it may touch is forgotten, what is written to a known slot is remembered."""
+    where = address(state, memory)
+    leaks = {v.offset for v in value or () if isinstance(v, Place)}
+    if where is not None and len(where) == 1 and isinstance(one := next(iter(where)), Place):
+        forget(state, one.offset, one.offset + size)
+        if value is not None and size <= 8:
+            state[one.offset, size] = value
+    elif where is not None and all(isinstance(v, Place) for v in where):
+        forget(state, min(v.offset for v in where if isinstance(v, Place)), 1 << 40)
+    elif where is None and memory.base >= 0 and (base := state.get(memory.base)) and _of_frame(base):
+        forget(state, min(v.offset for v in base if isinstance(v, Place)) + memory.displacement, 1 << 40)
+    else:
+        written_by_others(state)
+    for offset in leaks:
+        leak(state, offset)
+
+
+def _of_frame(value: frozenset[Member]) -> bool:
+    return all(isinstance(v, Place) for v in value)
+
+
+def leak(state: State, offset: int) -> None:
+    """An address in the frame can be used by others from now on: they may write to it and to all above it."""
+    floor = min((v for v in state.get(FLOOR, ()) if isinstance(v, int)), default=1 << 40)
+    if offset < floor:
+        state[FLOOR] = frozenset((offset,))
+
+
+def written_by_others(state: State) -> None:
+    """A write through a pointer, or a call: slots at and above the lowest address that has leaked can have changed."""
+    floor = min((v for v in state.get(FLOOR, ()) if isinstance(v, int)), default=1 << 40)
+    forget(state, floor, 1 << 40)
+
+
+def forget(state: State, low: int, high: int) -> None:
+    """Drop the slots that share a byte with a range of the frame."""
+    if low < high:
+        for key in [k for k in state if isinstance(k, tuple) and k[0] < high and low < k[0] + k[1]]:
+            del state[key]
+
+
+def merge(old: State, new: State) -> State:
+    """What holds on both of two paths."""
+    merged: State = {}
+    for key, value in old.items():
+        other = new.get(key)
+        if other is not None:
+            both = value if value == other else value | other
+            if len(both) <= MOST:
+                merged[key] = both
+    floors = [v for s in (old, new) for v in s.get(FLOOR, ()) if isinstance(v, int)]
+    merged.pop(FLOOR, None)
+    if floors:
+        merged[FLOOR] = frozenset((min(floors),))
+    return merged

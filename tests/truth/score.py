@@ -1,21 +1,19 @@
 """How well an analysis fits a trace: missed calls with the edge that is missing, precision, recall, F1, gates."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
 
-from builder import paths
-from builder.analyse import features
-from builder.configure.recipes import load_rules
+from builder import analyse, paths
+from builder.analyse.arguments import path_need
+from builder.analyse.witness import shown
+from builder.configure.recipes import Rule, load_rules
 from builder.configure.request import matching
 from builder.model import Needs, Tree, Value
 from builder.traced import Spot, TracedCall
 from tests.truth import symbols
-from tests.truth.recorded import call_names
 
-RECIPES = Path(features.__file__).parents[2] / "recipes"
-REGISTERS = {"rdi": 0, "rsi": 1, "rdx": 2, "r10": 3, "rcx": 3, "r8": 4, "r9": 5}
+RECIPES = Path(analyse.__file__).parents[2] / "recipes"
 
 
 class Miss(Value, frozen=True):
@@ -133,28 +131,13 @@ def gates(ids: Iterable[str]) -> tuple[str, ...]:
 
 
 @cache
-def _rules() -> tuple[Any, ...]:
+def _rules() -> tuple[Rule, ...]:
     return load_rules(RECIPES)
 
 
 def traced_needs(calls: Iterable[TracedCall]) -> Iterator[str]:
     """The need ids of traced calls: the call itself, what its arguments say, the path it names."""
-    by_number = _feature_tables()
-    numbers = {name: number for number, name in call_names().items()}
     for call in calls:
-        yield f"syscall:{call.name}"
-        for feature in by_number.get(numbers.get(call.name, -1), ()):
-            index = REGISTERS.get(getattr(feature, "register", ""), getattr(feature, "argument", -1))
-            need = feature.needs.get(call.arguments.get(index, -1), "")
-            if need:
-                yield need
-        if call.text.startswith("/") and (need := features.path_need(call.text)):
+        yield from shown(call)
+        if call.text.startswith("/") and (need := path_need(call.text)):
             yield need
-        elif call.name == "mount" and call.text:
-            yield f"mount:{call.text}"
-
-
-def _feature_tables() -> Mapping[int, tuple[Any, ...]]:
-    """The analyser's table of telling arguments, one or several for each call."""
-    table: Mapping[int, Any] = getattr(features, "FEATURES", {})
-    return {number: (one if isinstance(one, tuple) else (one,)) for number, one in table.items()}

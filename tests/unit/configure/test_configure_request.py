@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builder.analyse import features
 from builder.configure import recipes
 from builder.configure.recipes import Rule
 from builder.configure.request import request, unknown_needs
@@ -136,20 +135,6 @@ def test_the_recipes_know_every_need_the_images_declare() -> None:
     definitions = [tomllib.loads(path.read_text()) for path in REPOSITORY.glob("images/*/image.toml")]
     declared = [name for definition in definitions for name in definition.get("needs", {}).get("features", [])]
     assert unknown_needs(needs(*declared), RULES) == ()
-
-
-def test_every_feature_the_analysis_can_find_is_known_but_for_devices_no_machine_has() -> None:
-    tables = (features.IOCTLS, features.FCNTLS, features.PRCTLS, features.ADVICE)
-    ids = {need for table in tables for need in table.values()} | {need for _, need in features.PATHS}
-    ids |= {f"socket:{family}" for family in features.FAMILIES.values()}
-    assert {name for name, _ in unknown_needs(needs(*ids), RULES)} == {
-        "path:/dev/hwrng",
-        "path:/dev/kvm",
-        "path:/dev/vhost-*",
-        "path:/dev/watchdog",
-        "socket:AF_BLUETOOTH",
-        "socket:AF_VSOCK",
-    }
 
 
 @dataclass(frozen=True)
