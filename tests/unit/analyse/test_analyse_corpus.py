@@ -20,7 +20,9 @@ LIBC, LOADER = "/lib/x86_64-linux-gnu/libc.so.6", "/lib64/ld-linux-x86-64.so.2"
     [pytest.param(p, id=p.name, marks=[] if p.name in QUICK else [pytest.mark.slow]) for p in small.programs()],
 )
 def test_no_call_of_a_small_program_is_missed(program: small.Small, store: Store, tmp_path: Path) -> None:
-    found = judge.judged(judge.small_truth(program, tmp_path), store)
+    truth = judge.small_truth(program, tmp_path)
+    found = judge.judged(truth, store)
+    assert judge.judged(truth, store, hinted=True).misses == ()
     assert found.misses == ()
     assert [need for need in found.feature_misses if not need.startswith("path:")] == []
     assert len(found.traced) > FEWEST
