@@ -12,14 +12,15 @@ NUMBER = ("", -1)  # the kind of a sink that decides on the number
 PASSED = ("", -2)  # the kind of a sink of which only the values are asked for
 MOST = 64  # combinations of values at one place that are followed
 Kind = tuple[str, int]  # a system call and which of its rules
-Term = int | str  # a constant, or a location at the unit's entry
+Term = int | str  # a constant, a location at the unit's entry, or ANYTHING
+ANYTHING = "?"  # a companion that is not known
 Spot = tuple[Node, int]  # a unit and an address in it
 
 
 @dataclass(frozen=True)
 class Finding:
     """What is known at one place: `kind` NUMBER with the number, or a system call's rule with the values of the
-    arguments it looks at. `values` None: not known, `why` says what is passed. `made` is the place of the system call
+    arguments it looks at (of the first alone where its companion is not known). `values` None: not known, `why` says what is passed. `made` is the place of the system call
     instruction itself, `node` and `address` the place that decides on the values."""
 
     kind: Kind
@@ -94,7 +95,8 @@ def _values(
 ) -> Iterator[Finding]:
     """The combinations of what several places hold: constants are findings, the rest is looked for at callers."""
     node, address = where
-    if any(k is None for k in known):
+    known = (known[0], *((ANYTHING,) if k is None else k for k in known[1:]))
+    if known[0] is None:
         yield Finding(kind, None, node, address, made, why)
         return
     several = list(product(*((v & 0xFFFFFFFF if isinstance(v, int) else v for v in k or ()) for k in known)))
@@ -103,7 +105,7 @@ def _values(
         return
     for terms in sorted(set(several), key=str):
         values = tuple(t for t in terms if isinstance(t, int))
-        if len(values) == len(terms):
+        if len(values) + terms.count(ANYTHING) == len(terms):
             yield Finding(kind, values, node, address, made)
             if kind == NUMBER and where != made:  # the number came through a wrapper: so do the arguments
                 name = search.names.get(values[0], "")
@@ -120,7 +122,7 @@ def _passed(search: _Search, sink: Node, terms: tuple[Term, ...], kind: Kind, ma
     sites = search.callers.get(sink, [])
     for file, site in sites:
         where = ((file, site.unit), site.address)
-        known = tuple((t,) if isinstance(t, int) else _held(site, t) for t in terms)
+        known = tuple((t,) if isinstance(t, int) or t == ANYTHING else _held(site, t) for t in terms)
         yield from _values(search, kind, known, where, made, "what is passed is not a constant")
     covered = {(file, site.unit) for file, site in sites}
     bound = tuple(int(t.partition("=")[2]) if isinstance(t, str) and "=" in t else t for t in terms)
