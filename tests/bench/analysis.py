@@ -50,6 +50,8 @@ def details(one: score.Score, *, gates: bool, why: bool) -> None:
         print(f"    MISSED {miss.name} ({miss.count} times) at {miss.site}")
         for number, place in enumerate(miss.chain):
             print(f"      {'from' if number == 0 else '    '} {place}")
+    for place in one.any_call:
+        print(f"    any call: {place}")
     if one.feature_misses:
         print(f"    features missed: {' '.join(one.feature_misses)}")
     if one.missed_gates:
