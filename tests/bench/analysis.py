@@ -91,7 +91,7 @@ def of_servers(names: Sequence[str], live: bool, why: bool) -> list[tuple[score.
         print(row(one, cold, warm), flush=True)
         details(one, gates=True, why=why)
         print(row(msgspec.structs.replace(with_hints, name="  with hints"), 0.0, 0.0), flush=True)
-        details(with_hints, gates=True, why=why)
+        details(msgspec.structs.replace(with_hints, any_call=()), gates=True, why=why)
     return found
 
 
