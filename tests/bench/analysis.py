@@ -21,6 +21,8 @@ HERE = Path(__file__).parents[2]
 if "--source" in sys.argv[:-1]:  # before anything of builder/ is imported
     sys.path.insert(0, str(Path(sys.argv[sys.argv.index("--source") + 1]).absolute()))
 
+import msgspec  # noqa: E402
+
 from builder.edges.store import Store  # noqa: E402
 from tests.truth import judge, score, servers, small  # noqa: E402
 
@@ -35,10 +37,10 @@ HEAD = (
 def row(one: score.Score, cold_s: float, warm_s: float) -> str:
     """One line of the table."""
     gates = f"{len(one.static_gates)}/{len(one.traced_gates)}"
-    warm = f"{warm_s:8.2f}" if warm_s else "       -"
+    cold, warm = (f"{seconds:8.2f}" if seconds else f"{'-':>8}" for seconds in (cold_s, warm_s))
     return (
         f"{one.name:<22}{len(one.static):7}{len(one.traced):7}{len(one.missed):7}{one.precision:6.2f}"
-        f"{one.recall:7.2f}{one.f1:6.2f}{gates:>10}{one.gate_precision:6.2f}{one.unresolved:5}{cold_s:8.2f}{warm}"
+        f"{one.recall:7.2f}{one.f1:6.2f}{gates:>10}{one.gate_precision:6.2f}{one.unresolved:5}{cold}{warm}"
     )
 
 
@@ -48,6 +50,8 @@ def details(one: score.Score, *, gates: bool, why: bool) -> None:
         print(f"    MISSED {miss.name} ({miss.count} times) at {miss.site}")
         for number, place in enumerate(miss.chain):
             print(f"      {'from' if number == 0 else '    '} {place}")
+    for place in one.any_call:
+        print(f"    any call: {place}")
     if one.feature_misses:
         print(f"    features missed: {' '.join(one.feature_misses)}")
     if one.missed_gates:
@@ -63,8 +67,8 @@ def details(one: score.Score, *, gates: bool, why: bool) -> None:
         print(f"    not traced: {reason}")
 
 
-def of_servers(names: Sequence[str], live: bool, why: bool) -> list[score.Score]:
-    """Each server, measured in a process of its own with an empty store."""
+def of_servers(names: Sequence[str], live: bool, why: bool) -> list[tuple[score.Score, score.Score]]:
+    """Each server without and with hints, measured in a process of its own with an empty store."""
     found = []
     for name in names:
         try:
@@ -82,9 +86,12 @@ def of_servers(names: Sequence[str], live: bool, why: bool) -> list[score.Score]
                 print(f"{name:<22}the analysis failed: {error.stderr.decode().strip().splitlines()[-1]}", flush=True)
                 continue
             one = judge.judged(truth, Store(Path(folder)))
-        found.append(one)
+            with_hints = judge.judged(truth, Store(Path(folder)), hinted=True)
+        found.append((one, with_hints))
         print(row(one, cold, warm), flush=True)
         details(one, gates=True, why=why)
+        print(row(msgspec.structs.replace(with_hints, name="  with hints"), 0.0, 0.0), flush=True)
+        details(msgspec.structs.replace(with_hints, any_call=()), gates=True, why=why)
     return found
 
 
@@ -152,8 +159,9 @@ def main() -> None:
     little = of_small([every[n] for n in chosen if n in every and n not in servers.NAMES], wanted.why)
     for unknown in set(chosen) - set(servers.NAMES) - set(every):
         print(f"{unknown}: not on this machine, or no such program")
-    summary("nginx, redis, memcached", [s for s in big if s.name in MEAN_OF])
-    summary("servers", big)
+    for number, what in enumerate(("", " with hints")):
+        summary(f"nginx, redis, memcached{what}", [pair[number] for pair in big if pair[0].name in MEAN_OF])
+        summary(f"servers{what}", [pair[number] for pair in big])
     summary("small programs", little)
 
 

@@ -11,6 +11,15 @@ import redis as redis_client
 
 from tests.truth.session import Session
 
+NGINX_CONF, REDIS_CONF = "/etc/nginx/nginx.conf", "/etc/redis/redis.conf"
+REDIS = """bind 127.0.0.1
+port {port}
+unixsocket /run/redis.sock
+dir /var/lib/redis
+appendonly yes
+save 1 1
+daemonize no
+"""
 NGINX = """user www-data;
 worker_processes 2;
 pid /run/nginx.pid;
@@ -71,14 +80,14 @@ select readfile('/tmp/in.csv') is null, writefile('/tmp/w', 'x');
 
 def nginx(session: Session) -> None:
     """Static files, compression, listing, proxying with a cache, uploads, reload, reopened logs, a graceful end."""
-    session.write("/etc/nginx/kiln.conf", NGINX.format(port=session.port))
+    session.write(NGINX_CONF, NGINX.format(port=session.port))
     session.write("/srv/www/index.html", "<p>Kiln</p>" * 50)
     session.write("/srv/www/list/a.txt", "text " * 9000)
     session.write("/srv/www/big.bin", "x" * 3_000_000)
     session.path("/srv/www/up").mkdir()
     session.path("/srv/www/up").chmod(0o777)
     session.path("/var/lib/nginx/x").parent.chmod(0o755)
-    with session.serving("-c", "/etc/nginx/kiln.conf", stop=signal.SIGQUIT) as running:
+    with session.serving("-c", NGINX_CONF, stop=signal.SIGQUIT) as running:
         assert session.http("/") == 200
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(session.http, ["/", "/list/", "/list/a.txt", "/big.bin", "/aio/big.bin", "/absent"] * 8))
@@ -102,10 +111,9 @@ def nginx(session: Session) -> None:
 
 def redis(session: Session) -> None:
     """Values of all kinds, expiry, transactions, publishing, scripts, both ways of saving, a replica, shutting down."""
-    arguments = ("--port", str(session.port), "--bind", "127.0.0.1", "--dir", "/var/lib/redis", "--appendonly", "yes",
-                 "--save", "1 1", "--unixsocket", "/run/redis.sock")  # fmt: skip
+    session.write(REDIS_CONF, REDIS.format(port=session.port))
     session.path("/var/lib/redis/x")
-    with session.serving(*arguments):
+    with session.serving(REDIS_CONF):
         client = redis_client.Redis(port=session.port, socket_timeout=20)
         other = redis_client.Redis(port=session.port, socket_timeout=20)
         client.ping()

@@ -29,13 +29,15 @@ http://127.0.0.1:{port} {{
 """
 
 
-def _site(session: Session) -> None:
+def site(session: Session) -> None:
+    """A few files to serve."""
     session.write("/srv/www/index.html", "<p>Kiln</p>" * 50)
     session.write("/srv/www/big.bin", "x" * 1_000_000)
     session.write("/srv/www/sub/a.txt", "text " * 9000)
 
 
-def _visit(session: Session, *paths: str) -> None:
+def visit(session: Session, *paths: str) -> None:
+    """Ask for the files of `site`, for what is not there, in other ways."""
     assert session.http("/index.html") == 200
     for path in ("/big.bin", "/sub/a.txt", "/absent", "/", "/sub/", *paths):
         session.http(path)
@@ -47,18 +49,18 @@ def _visit(session: Session, *paths: str) -> None:
 
 def httpd(session: Session) -> None:
     """tests/c/analyse/httpd.c serving files."""
-    _site(session)
+    site(session)
     with session.serving(str(session.port), "/srv/www"):
         for _ in range(3):
-            _visit(session, "/time")
+            visit(session, "/time")
         time.sleep(0.3)
 
 
 def busybox(session: Session) -> None:
     """The web server of BusyBox, and a few of its other programs."""
-    _site(session)
+    site(session)
     with session.serving("httpd", "-f", "-p", f"127.0.0.1:{session.port}", "-h", "/srv/www"):
-        _visit(session)
+        visit(session)
     session.run("sh", "-c", "ls -l /srv/www; cat /etc/passwd | sort | head -n 2; test -d /tmp && echo $((2 + 3)); wait")
     session.run("tar", "-cf", "/tmp/x.tar", "/srv/www")
     session.run("find", "/srv", "-type", "f")
@@ -67,10 +69,10 @@ def busybox(session: Session) -> None:
 
 def python(session: Session) -> None:
     """http.server, and a script that imports every extension module and uses many of them."""
-    _site(session)
+    site(session)
     port = str(session.port)
     with session.serving("-m", "http.server", port, "--bind", "127.0.0.1", "-d", "/srv/www"):
-        _visit(session)
+        visit(session)
     session.write("/srv/load.py", SCRIPT)
     assert session.run("/srv/load.py") == 0, session.log.read_text()
 
@@ -85,10 +87,10 @@ def node_exporter(session: Session) -> None:
 
 def caddy(session: Session) -> None:
     """Files, listing, compression, templates, proxying."""
-    _site(session)
+    site(session)
     session.write("/etc/caddy/Caddyfile", CADDY.format(port=session.port))
     with session.serving("run", "--config", "/etc/caddy/Caddyfile", "--adapter", "caddyfile"):
-        _visit(session, "/say", "/behind/index.html")
+        visit(session, "/say", "/behind/index.html")
     session.run("version")
 
 
@@ -107,7 +109,7 @@ def sccache(session: Session) -> None:
 
 def ripgrep(session: Session) -> None:
     """Searching folders with several threads, compressed output, a file that is mapped, standard input."""
-    _site(session)
+    site(session)
     assert session.run("-i", "kiln|text", "/srv", "/etc") == 0
     session.run("-c", "--hidden", "--no-ignore", "-P", r"\w+", "/usr/share")
     session.run("--mmap", "--json", "x", "/srv/www/big.bin")
@@ -117,7 +119,7 @@ def ripgrep(session: Session) -> None:
 
 def fd(session: Session) -> None:
     """Finding files with several threads, running a program for each."""
-    _site(session)
+    site(session)
     session.run(".", "/usr/share", "--changed-within", "10years", "-S", "+1k")
     assert session.run("-e", "html", ".", "/srv") == 0
     session.run("-e", "html", "-l", "-x", "/bin/none", ";", ".", "/srv")
@@ -126,7 +128,7 @@ def fd(session: Session) -> None:
 
 def aria2(session: Session) -> None:
     """Asked by JSON-RPC to download by several connections, to pause, to tell."""
-    with _source() as address, session.serving(
+    with source() as address, session.serving(
         "--enable-rpc", f"--rpc-listen-port={session.port}", "--dir=/tmp", "--file-allocation=falloc",
         "--disable-ipv6=true", "--enable-dht=false", "--async-dns=false", "--max-connection-per-server=4",
         "--min-split-size=1M", "--save-session=/tmp/session", "--log=/tmp/log", "--check-integrity=true",
@@ -148,7 +150,7 @@ def aria2(session: Session) -> None:
 
 
 @contextmanager
-def _source() -> Iterator[str]:
+def source() -> Iterator[str]:
     """The address of a server of files on this machine's loopback."""
     folder = Path(os.environ.get("TMPDIR", "/tmp")) / f"kiln-source-{os.getpid()}"
     folder.mkdir(exist_ok=True)

@@ -39,6 +39,8 @@ class Score(Value, frozen=True):
     feature_misses: tuple[str, ...] = ()  # needs beyond numbers that were traced and not found
     reasons: tuple[str, ...] = ()  # why each gate and call is found that was not traced, with its best evidence
 
+    any_call: tuple[str, ...] = ()  # places that could make any call, by what is known
+
     @property
     def missed(self) -> tuple[str, ...]:
         return tuple(sorted(set(self.traced) - set(self.static)))
@@ -85,8 +87,15 @@ def score(
     beyond = {i for i in traced_ids if not i.startswith("syscall:")}
     return Score(
         name, tuple(sorted(static)), tuple(sorted(traced)), tuple(misses), gates(ids), gates(traced_ids),
-        unfound_files, len(needs.unresolved), tuple(sorted(beyond - ids)), tuple(_reasons(needs, traced_ids)),
+        unfound_files, len(needs.unresolved), tuple(sorted(beyond - ids)),
+        tuple(_reasons(needs, traced_ids)), tuple(_any(needs)),
     )  # fmt: skip
+
+
+def _any(needs: Needs) -> Iterator[str]:
+    for one in needs.unresolved:
+        if "syscall:*" in one.assumed:
+            yield f"{one.file}+{one.address:#x} ({one.function}): {one.why}"
 
 
 def _reasons(needs: Needs, traced: set[str]) -> Iterator[str]:

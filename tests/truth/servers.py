@@ -15,7 +15,7 @@ from builder.edges.store import Store, digest_file
 from builder.inputs.gather import SUITE
 from builder.model import File, Package, Tree, Value
 from builder.traced import Trace
-from tests.truth import load_daemons, load_languages, recorded, small
+from tests.truth import load_daemons, load_languages, load_more, recorded, small
 from tests.truth.judge import Case, Truth, applies
 from tests.truth.session import CannotRun, Session
 
@@ -36,10 +36,15 @@ class Server(Value, frozen=True):
     packages: tuple[str, ...] = ()
     plugins: tuple[str, ...] = ()
     compile: tuple[str, ...] = ()  # compiler and options
+    settings: Mapping[str, str] = {}  # configuration files by guest path, as hints may look at them
 
 
-def _debian(kind: str, package: str, program: str, load: Callable[[Session], None], *plugins: str) -> Server:
-    return Server(kind, program, load, (package,), plugins)
+def _debian(
+    kind: str, package: str, program: str, load: Callable[[Session], None], *plugins: str, **settings: str
+) -> Server:
+    return Server(
+        kind, program, load, (package,), plugins, settings={settings["at"]: settings["text"]} if settings else {}
+    )
 
 
 def _httpd(kind: str, *options: str) -> Server:
@@ -47,8 +52,17 @@ def _httpd(kind: str, *options: str) -> Server:
 
 
 SERVERS: Mapping[str, Server] = {
-    "nginx": _debian("C", "nginx-light", "/usr/sbin/nginx", load_daemons.nginx),
-    "redis": _debian("C", "redis-server", "/usr/bin/redis-server", load_daemons.redis),
+    "nginx": _debian(
+        "C", "nginx-light", "/usr/sbin/nginx", load_daemons.nginx, at=load_daemons.NGINX_CONF, text=load_daemons.NGINX
+    ),
+    "redis": _debian(
+        "C",
+        "redis-server",
+        "/usr/bin/redis-server",
+        load_daemons.redis,
+        at=load_daemons.REDIS_CONF,
+        text=load_daemons.REDIS,
+    ),
     "memcached": _debian("C", "memcached", "/usr/bin/memcached", load_daemons.memcached),
     "sqlite3": _debian("C", "sqlite3", "/usr/bin/sqlite3", load_daemons.sqlite3),
     "httpd-musl": _httpd("static musl", "musl-gcc", "-static", "-O2"),
@@ -67,6 +81,12 @@ SERVERS: Mapping[str, Server] = {
     "python3.11": _debian(
         "Python", "python3.11", "/usr/bin/python3.11", load_languages.python, "/usr/lib/python3.11/lib-dynload/*.so"
     ),
+    "lighttpd": _debian("C", "lighttpd", "/usr/sbin/lighttpd", load_more.lighttpd, "/usr/lib/lighttpd/mod_*.so"),
+    "haproxy": _debian("C", "haproxy", "/usr/sbin/haproxy", load_more.haproxy),
+    "mosquitto": _debian("C", "mosquitto", "/usr/sbin/mosquitto", load_more.mosquitto),
+    "dnsdist": Server("C++ with LuaJIT", "/usr/bin/dnsdist", load_more.dnsdist, ("dnsdist", "libperl5.36")),
+    "node": _debian("C++ with V8", "nodejs", "/usr/bin/node", load_more.node),
+    "php": _debian("C", "php8.2-cli", "/usr/bin/php8.2", load_more.php),
 }
 NAMES = tuple(SERVERS)
 
@@ -114,7 +134,14 @@ def _files(server: Server, store: Store) -> Tree:
     packages = [p for p in Archive(SUITE).candidates(server.packages) if _runs(p, server)]
     for package, deb in zip(packages, Archive(SUITE).fetch(packages, store), strict=True):
         tree.update(archive.unpacked(package, deb, store))
-    return tree
+    return tree | {path: File(path, "file", host=str(_written(text))) for path, text in server.settings.items()}
+
+
+@cache
+def _written(text: str) -> Path:
+    out = Path(tempfile.mkdtemp(prefix="settings")) / "settings"
+    out.write_text(text)
+    return out
 
 
 @cache

@@ -7,7 +7,7 @@ import pytest
 from builder.edges.store import Store
 from builder.traced import Spot, Trace, TracedCall
 from tests.truth import judge, machine, recorded, small, symbols
-from tests.unit.analyse.programs import Build
+from tests.unit.analyse.programs import Build, with_machine
 
 QUICK = ("cat", "sort", "timeout", "dash")  # a thread, a child, a shell: the others take a minute
 LEAST = 60
@@ -20,7 +20,9 @@ LIBC, LOADER = "/lib/x86_64-linux-gnu/libc.so.6", "/lib64/ld-linux-x86-64.so.2"
     [pytest.param(p, id=p.name, marks=[] if p.name in QUICK else [pytest.mark.slow]) for p in small.programs()],
 )
 def test_no_call_of_a_small_program_is_missed(program: small.Small, store: Store, tmp_path: Path) -> None:
-    found = judge.judged(judge.small_truth(program, tmp_path), store)
+    truth = judge.small_truth(program, tmp_path)
+    found = judge.judged(truth, store)
+    assert judge.judged(truth, store, hinted=True).misses == ()
     assert found.misses == ()
     assert [need for need in found.feature_misses if not need.startswith("path:")] == []
     assert len(found.traced) > FEWEST
@@ -47,6 +49,16 @@ def test_a_traced_call_says_where_it_was_made_and_from_where(build: Build, tmp_p
     named = {symbols.function_at(program, s.address).partition("+")[0] for s in call.callers if s.file == str(program)}
     assert "main" in named
     assert {str(program), real, str(Path(LOADER).resolve())} == set(trace.files)
+
+
+def test_a_library_s_exported_constructor_runs(build: Build, store: Store, tmp_path: Path) -> None:
+    """As libcap's, whose first work is to ask for the bounding set."""
+    library = build("constructor.c", "-shared", "-fPIC", "-Wl,-soname,libconstructor.so")
+    program = build("handler.c", "-O1", "-Wl,--no-as-needed", str(library), f"-Wl,-rpath,{library.parent}")
+    (library.parent / "libconstructor.so").hardlink_to(library)
+    assert "prctl" in machine.traced_run([str(program)], "app", str(program), tmp_path)[0].syscalls()
+    files = with_machine({"/bin/app": program, "/lib/libconstructor.so": library})
+    assert "prctl" in judge.analysed(judge.Case("app", "/bin/app", files), store).syscalls()
 
 
 def test_calls_of_other_programs_are_not_counted(tmp_path: Path) -> None:

@@ -22,10 +22,15 @@ def truth_of(name: str, *, live: bool) -> judge.Truth:
 
 @pytest.mark.parametrize("name", servers.NAMES)
 def test_no_call_of_a_server_is_missed(name: str, store: Store) -> None:
-    found = judge.judged(truth_of(name, live=False), store)
+    truth = truth_of(name, live=False)
+    found = judge.judged(truth, store)
     assert found.misses == ()
     assert [need for need in found.feature_misses if not need.startswith("path:")] == []
     assert set(servers.earlier().get(name, ())) - set(found.static) == set()
+    hinted = judge.judged(truth, store, hinted=True)
+    assert hinted.misses == ()
+    assert set(hinted.feature_misses) <= set(found.feature_misses)
+    assert set(servers.earlier().get(name, ())) - set(hinted.static) == set()
 
 
 @pytest.mark.parametrize("name", ["nginx", "redis", "memcached", "httpd-musl"])
