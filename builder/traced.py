@@ -55,3 +55,7 @@ class Trace(Value, frozen=True):
     def syscalls(self) -> tuple[str, ...]:
         """Names of the system calls seen, sorted."""
         return tuple(sorted({call.name for call in self.calls}))
+
+    def returns(self) -> frozenset[Spot]:
+        """Every return address that was seen on a stack: the call before each of them was made."""
+        return frozenset(self.reached) | {caller for call in self.calls for caller in call.callers}

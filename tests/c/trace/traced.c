@@ -69,6 +69,16 @@ KNOWN static void second_way(void)
 	sink = 2;
 }
 
+/* Far below the stack of all other calls: none of them finds what this leaves there. */
+KNOWN static void second_way_deep_down(void)
+{
+	volatile char area[65536];
+
+	area[0] = 0;
+	second_way();
+	sink = area[0];
+}
+
 KNOWN static void load_plugin(void)
 {
 	void *plugin = dlopen("/usr/lib/plugin.so", RTLD_NOW);
@@ -115,7 +125,7 @@ int main(void)
 	for (i = 0; i < 3; i++)
 		ask_for_the_parent();
 	first_way();
-	second_way();
+	second_way_deep_down();
 	load_plugin();
 	start_thread();
 	run_another();
