@@ -120,6 +120,39 @@ def explain(
     commands.explain(ROOT, app, {"syscall": syscall, "option": option, "file": file, "package": package}, as_json=json)
 
 
+@task(
+    help={
+        "app": APP,
+        "file": "any program, script or shared library instead of an image",
+        "root": "with --file: the unpacked file system it belongs to (default: this machine's)",
+        "with-trace": "compare with images/NAME/trace.json: what was traced, what is only reachable",
+        "against": "what changed since: a lock file, a git revision, package=version, an analysis' JSON, another file",
+        "alone": "which functions bring something in alone, largest savings first",
+        "syscall": "only this system call, with all its evidence",
+        "verbose": "one line for each system call, and nothing cut off",
+        "json": "print one JSON document on stdout",
+    }
+)
+@cli.mapped
+def analyse(
+    _context: Context,
+    app: str = "",
+    file: str = "",
+    root: str = "",
+    with_trace: bool = False,
+    against: str = "",
+    alone: bool = False,
+    syscall: str = "",
+    verbose: bool = False,
+    json: bool = False,
+) -> None:
+    """Say what an application, or any ELF file, asks of a kernel, and why."""
+    from builder import commands_analyse  # noqa: PLC0415
+
+    asked = commands_analyse.Asked(app, file, root, against, syscall, with_trace, alone, verbose)
+    commands_analyse.analyse(ROOT, asked, as_json=json)
+
+
 @task(help={"json": "print one JSON document on stdout"})
 @cli.mapped
 def doctor(_context: Context, json: bool = False) -> None:

@@ -101,6 +101,16 @@ class Built:
     verdict: Verdict | None
 
 
+@dataclass(frozen=True)
+class Application:
+    """An application's files and needs, without kernel, agent or machine."""
+
+    definition: Definition
+    lock: lockfile.Lock
+    tree: Tree
+    needs: Needs
+
+
 def build(app: str, place: Place, wishes: Wishes, store: Store, ledger: Ledger, console: Console) -> Built:
     """Build, boot and check one image. Raises the error of the stage that failed; a failed smoke test is no error
     here: it is the verdict."""
@@ -164,6 +174,13 @@ def build(app: str, place: Place, wishes: Wishes, store: Store, ledger: Ledger, 
         image,
         verdict,
     )
+
+
+def application(definition: Definition, folder: Path, lock: lockfile.Lock | None, store: Store) -> Application:
+    """What an application is made from and what it asks for: the stages that need no kernel, agent or machine."""
+    gathered = gather.gather(definition, folder, lock, store, _missing(definition))
+    tree = _whole(gathered.available, gathered.overlay)
+    return Application(definition, gathered.lock, tree, _analyse(tree, definition, store))
 
 
 def _whole(available: Tree, overlay: Tree) -> Tree:

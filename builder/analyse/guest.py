@@ -43,7 +43,8 @@ class Guest:
 
     def is_folder(self, path: str) -> bool:
         """Whether a path leads to a folder."""
-        return self.real(path) in self.folders
+        entry = self.tree.get(self.real(path))
+        return entry.kind == "directory" if entry is not None else self.real(path) in self.folders
 
     def file(self, path: str) -> File | None:
         """The regular file a path leads to, or None."""

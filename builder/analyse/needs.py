@@ -45,12 +45,12 @@ def analyse(
     be read, and for declared system calls that do not exist.
     """
     declared = declared or Declared()
-    files = [(f, _content(tree, f)) for f in closure]
+    files = [(f, content_of(tree, f)) for f in closure]
     identity = [analyser_digest(), by, declared, [(f, e.sha256 or digest_file(Path(e.host))) for f, e in files]]
     key = digest_bytes(msgspec.json.encode(identity))
 
     def fill(folder: Path) -> None:
-        members = _members([(f, e, s) for f, e in files for s in (load_summary(e, f.path, store),)])
+        members = members_of([(f, e, s) for f, e in files for s in (load_summary(e, f.path, store),)])
         needs = assess(members, declared, by)
         result = Needs(closure, *needs)
         (folder / "needs.msgpack").write_bytes(msgspec.msgpack.encode(result))
@@ -80,14 +80,14 @@ def analyser_digest() -> str:
     return digest.hexdigest()
 
 
-def _content(tree: Tree, file: ClosureFile) -> File:
+def content_of(tree: Tree, file: ClosureFile) -> File:
     entry = paths.find(tree, file.path)
     if entry is None:
         raise AnalysisError(f"{file.path}: in the closure but not among the image's files", "resolve the closure again")
     return entry
 
 
-def _members(files: Iterable[tuple[ClosureFile, File, Summary]]) -> list[Member]:
+def members_of(files: Iterable[tuple[ClosureFile, File, Summary]]) -> list[Member]:
     """One member for each content, the loader last before plugins: that is where it stands in the lookup order."""
     order = {"program": 0, "needed": 1, "interpreter": 2, "plugin": 3}
     seen: set[str] = set()
@@ -111,7 +111,7 @@ def assess(
             open_.append(finding)
             continue
         evidence = _evidence(reached, finding)
-        for need in _needs(reached, finding, finding.values):
+        for need in needs_of(reached, finding, finding.values):
             _note(found, need, evidence)
     unresolved = list(_close(reached, found, open_))
     _paths(reached, found)
@@ -134,7 +134,7 @@ def _note(found: Found, need: str, evidence: Evidence) -> None:
         found.setdefault(need, []).append(evidence)
 
 
-def _needs(reached: Reached, finding: Finding, values: tuple[int, ...]) -> tuple[str, ...]:
+def needs_of(reached: Reached, finding: Finding, values: tuple[int, ...]) -> tuple[str, ...]:
     """The needs of known values; a number that no kernel has answers ENOSYS and gives none."""
     if finding.kind == NUMBER:
         name = syscall_names().get(values[0])
@@ -156,7 +156,7 @@ def _evidence(reached: Reached, finding: Finding, how: str = "") -> Evidence:
 def _close(reached: Reached, found: Found, open_: Iterable[Finding]) -> Iterator[Unresolved]:
     """Count what could not be decided as everything it may be."""
     for finding in open_:
-        assumed, why = _assumed(reached, found, finding)
+        assumed, why = assumed_of(reached, found, finding)
         evidence = _evidence(reached, finding, f"assumed: {why}")
         for need in assumed:
             _note(found, need, evidence)
@@ -168,7 +168,7 @@ def _shown(assumed: tuple[str, ...]) -> tuple[str, ...]:
     return assumed if len(assumed) < len(syscall_names()) else ("syscall:*",)
 
 
-def _assumed(reached: Reached, found: Found, finding: Finding) -> tuple[tuple[str, ...], str]:
+def assumed_of(reached: Reached, found: Found, finding: Finding) -> tuple[tuple[str, ...], str]:
     if finding.kind != NUMBER:
         rule = telling.rules(finding.kind[0])[finding.kind[1]]
         return rule.assumed, f"{finding.kind[0]}: {finding.why}"

@@ -1,0 +1,138 @@
+"""What `invoke analyse` prints for people (pure): a page that fits 100 columns, details only where asked for."""
+
+import posixpath
+import textwrap
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+
+from builder.analysis_documents import TIERS, Analysis, Call, Feature, Opened, Proof
+from builder.model import Unresolved
+
+WIDTH = 100
+MOST_ROWS = 12  # of a list that is cut off unless everything is asked for
+
+
+def render(found: Analysis, *, verbose: bool = False) -> str:
+    """The whole page."""
+    lines = [_title(found), ""]
+    lines += _calls(found, verbose)
+    lines += _options(found, verbose)
+    lines += _unresolved(found.unresolved, verbose)
+    lines += _files(found)
+    lines += _plugins(found.plugins, verbose)
+    lines.append(f"  {found.seconds:.2f} s")
+    return "\n".join(lines)
+
+
+def _title(found: Analysis) -> str:
+    counts = [(len(found.syscalls), "system call"), (len(found.features), "feature")]
+    counts += [(len(found.options), "kernel option"), (len(found.closure), "file")]
+    return f"{found.subject} ({found.machine}): " + ", ".join(f"{n} {word}{'s' * (n != 1)}" for n, word in counts)
+
+
+def _calls(found: Analysis, verbose: bool) -> Iterator[str]:
+    for title, needs in (("system calls", found.syscalls), ("features", found.features)):
+        if needs:
+            yield f"  {title}: {tiers(needs)}"
+            yield from table(needs) if verbose else _compact(needs)
+            yield ""
+
+
+def tiers(needs: Sequence[Call | Feature]) -> str:
+    """How many needs each tier has."""
+    counts = Counter(need.tier for need in needs)
+    return " · ".join(f"{tier} {counts[tier]}" for tier in TIERS if counts[tier])
+
+
+def _compact(needs: Sequence[Call | Feature]) -> Iterator[str]:
+    """Names only, tier by tier."""
+    for tier in TIERS:
+        if names := [need.name.replace(" ", "\u00a0") for need in needs if need.tier == tier]:
+            label = f"    {tier:<12}"
+            for line in textwrap.wrap(
+                " ".join(names), WIDTH - len(label), break_long_words=False, break_on_hyphens=False
+            ):
+                yield label + line.replace("\u00a0", " ")
+                label = " " * len(label)
+
+
+def table(needs: Iterable[Call | Feature]) -> Iterator[str]:
+    """One line for each need: name, tier, sites, best evidence."""
+    needs = list(needs)
+    width = min(max((len(need.name) for need in needs), default=0), 34)
+    for need in needs:
+        best = short(need.evidence[0]) if need.evidence else ""
+        yield _cut(f"    {need.name:<{width}} {need.tier:<10} {need.sites:>4}  {best}")
+
+
+def short(proof: Proof) -> str:
+    """A piece of evidence in one line: function@file+address, and how."""
+    if not proof.file:
+        return proof.says
+    place = f"{proof.function or 'data'}@{posixpath.basename(proof.file)}"
+    return f"{place}+{proof.address:#x}, {proof.how}" if proof.address else f"{place}, {proof.how}"
+
+
+def _options(found: Analysis, verbose: bool) -> Iterator[str]:
+    if not found.options:
+        return
+    yield "  kernel options that the needs switch on:"
+    width = max(len(option.name) for option in found.options)
+    for option in found.options:
+        value = "" if option.value == "y" else f"={option.value}"
+        needs = option.needs if verbose else option.needs[:3]
+        more = f" and {len(option.needs) - len(needs)} more" if len(needs) < len(option.needs) else ""
+        text = f"{', '.join(needs)}{more}"
+        yield from (
+            [_cut(f"    {option.name + value:<{width}}  {text}")]
+            if not verbose
+            else textwrap.wrap(
+                f"    {option.name + value:<{width}}  {text}", WIDTH, subsequent_indent=" " * (width + 6)
+            )
+        )
+    yield ""
+
+
+def _unresolved(places: Sequence[Unresolved], verbose: bool) -> Iterator[str]:
+    if not places:
+        return
+    any_call = sum("syscall:*" in place.assumed for place in places)
+    extra = f", {any_call} of them could make any call" if any_call else ""
+    yield f"  places that could not be decided: {len(places)}{extra}"
+    if verbose:
+        for place in places:
+            what = ", ".join(place.assumed) or "nothing"
+            where = f"{place.function}@{posixpath.basename(place.file)}+{place.address:#x}"
+            yield _cut(f"    {where}  {place.why} → {what}")
+    else:
+        groups = Counter((place.why, posixpath.basename(place.file), ", ".join(place.assumed)) for place in places)
+        for (why, file, what), count in groups.most_common(MOST_ROWS):
+            yield _cut(f"    {count:>3} × {why} in {file} → {what or 'nothing'}")
+        if len(groups) > MOST_ROWS:
+            yield f"    and {len(groups) - MOST_ROWS} other kinds (--verbose)"
+    yield ""
+
+
+def _files(found: Analysis) -> Iterator[str]:
+    yield "  files:"
+    width = min(max(len(file.path) for file in found.closure), 56)
+    for file in found.closure:
+        yield _cut(f"    {file.path:<{width}}  {file.why:<11}  {file.package}".rstrip())
+    yield ""
+
+
+def _plugins(opened: Sequence[Opened], verbose: bool) -> Iterator[str]:
+    left = [plugin for plugin in opened if not plugin.packaged]
+    if not left:
+        return
+    yield "  may be opened at run time, and not analysed (files.plugins takes them in):"
+    for plugin in left if verbose else left[:MOST_ROWS]:
+        many = f" ({plugin.files} files)" if plugin.files > 1 else ""
+        yield _cut(f"    {plugin.name}{many}  {plugin.why}")
+    if not verbose and len(left) > MOST_ROWS:
+        yield f"    and {len(left) - MOST_ROWS} more (--verbose)"
+    yield ""
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= WIDTH else line[: WIDTH - 1] + "…"
