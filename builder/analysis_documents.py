@@ -86,19 +86,21 @@ class Opened(Value, frozen=True):
 
 
 class Saving(Value, frozen=True):
-    """A function (or table of functions, or import) without which calls, features and options would go.
+    """A function (or a table of functions) without which options, calls and features would go.
 
-    `function` is `symbol@file`, the topmost one; `library` the topmost function of a library that saves exactly the
-    same; `caller`: only as used by this file. `hint` is what to write into image.toml (empty: nothing can name it).
+    `function` is the topmost that has a name, preferably in the program's own file, as `symbol@file`; `library` the
+    topmost named one of a library that saves exactly the same; `users` the files that alone lead to it. `hint` is
+    what to write into image.toml (empty: no function has a name). `chain` leads to the topmost of them all.
     """
 
     function: str
     library: str
-    caller: str
+    users: tuple[str, ...]
     hint: str
     options: tuple[str, ...]
     syscalls: tuple[str, ...]
     features: tuple[str, ...]
+    chain: tuple[str, ...] = ()
 
 
 class Analysis(Value, frozen=True):

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+from msgspec import UNSET
 
-from builder import analysing
+from builder import analysing, analysing_alone
 from builder.analyse import witness
 from builder.analysing import Subject
 from builder.cli import emit
@@ -39,10 +40,16 @@ def analyse(checkout: Path, asked: Asked, *, as_json: bool) -> None:
     place, store = Place(checkout), Store()
     subject = load(place, asked, store)
     traced = shown_by_trace(place, subject) if asked.with_trace else None
-    found = analysing.document(subject, recipes.load_rules(place.recipes), traced)
+    rules = recipes.load_rules(place.recipes)
+    found = analysing.document(subject, rules, traced)
+    if asked.alone:
+        kept = analysing_alone.kept_anyway(place, subject, store)
+        found = msgspec.structs.replace(found, alone=analysing_alone.savings(subject, rules, kept))
     found = msgspec.structs.replace(found, seconds=round(time.monotonic() - started, 3))
     if as_json:
         emit(found)
+    elif found.alone is not UNSET:
+        print(page.alone(found.alone, verbose=asked.verbose))  # noqa: T201
     else:
         print(page.render(found, verbose=asked.verbose))  # noqa: T201
 

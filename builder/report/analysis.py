@@ -5,10 +5,11 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from builder.analysis_documents import TIERS, Analysis, Call, Feature, Opened, Proof
+from builder.analysis_documents import TIERS, Analysis, Call, Feature, Opened, Proof, Saving
 from builder.model import Unresolved
 
 WIDTH = 100
+MOST_SAVINGS = 20
 MOST_ROWS = 12  # of a list that is cut off unless everything is asked for
 
 
@@ -132,6 +133,46 @@ def _plugins(opened: Sequence[Opened], verbose: bool) -> Iterator[str]:
     if not verbose and len(left) > MOST_ROWS:
         yield f"    and {len(left) - MOST_ROWS} more (--verbose)"
     yield ""
+
+
+def alone(found: Sequence[Saving], *, verbose: bool = False) -> str:
+    """What each function brings in alone, largest savings first."""
+    lines = ["What would go without one function (and with it all that only it leads to):", ""]
+    for saving in found if verbose else found[:MOST_SAVINGS]:
+        where = " = ".join(name for name in (saving.function, saving.library) if name)
+        lines.append(_cut(f"  {where}" + (f"  (used by {', '.join(saving.users)} alone)" if saving.users else "")))
+        for label, names in (("options", saving.options), ("features", saving.features), ("calls", saving.syscalls)):
+            if names:
+                text = f"      {label:<9} {' '.join(n.replace(' ', chr(160)) for n in names)}"
+                wrapped = textwrap.wrap(text, WIDTH, subsequent_indent=" " * 16, break_on_hyphens=False)
+                lines += [line.replace("\u00a0", " ") for line in wrapped]
+        if saving.hint:
+            lines.append(f"      hint      {saving.hint.splitlines()[1]}")
+        else:
+            lines += chain(saving.chain, "      no name to hint at; reached by ")
+    if not verbose and len(found) > MOST_SAVINGS:
+        lines.append(f"  and {len(found) - MOST_SAVINGS} more (--verbose)")
+    if not found:
+        lines.append("  nothing hangs on one function alone")
+    lines += ["", 'A hint in image.toml: [[hint]], its function = "…", and reason = "…": why it never runs here.']
+    return "\n".join(lines)
+
+
+def chain(names: Sequence[str], start: str) -> list[str]:
+    """A chain of callers, `function` alone where it stays in the file of the one before."""
+    parts, before = [], ""
+    for name in names:
+        function, _, file = name.partition("@")
+        file = posixpath.basename(file)
+        parts.append(function if file == before else name and f"{function}@{file}" if file else function)
+        before = file or before
+    return textwrap.wrap(
+        start + " → ".join(parts),
+        WIDTH,
+        subsequent_indent=" " * (len(start) - len(start.lstrip()) + 2),
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
 
 
 def _cut(line: str) -> str:
