@@ -98,6 +98,7 @@ def list_images(_context: Context, json: bool = False) -> None:
     help={
         "app": APP,
         "syscall": "a system call's name: why is it kept",
+        "need": "another need, such as socket:AF_UNIX",
         "option": "a kernel option: who asked for it",
         "file": "a path in the image: who brought it, who needs it",
         "package": "a Debian package: what it brought",
@@ -109,15 +110,17 @@ def explain(
     _context: Context,
     app: str = "",
     syscall: str = "",
+    need: str = "",
     option: str = "",
     file: str = "",
     package: str = "",
     json: bool = False,
 ) -> None:
-    """Say why something is in a built image."""
-    from builder import commands  # noqa: PLC0415
+    """Say why something is in an image."""
+    from builder import commands_analyse  # noqa: PLC0415
 
-    commands.explain(ROOT, app, {"syscall": syscall, "option": option, "file": file, "package": package}, as_json=json)
+    wish = {"syscall": syscall, "need": need, "option": option, "file": file, "package": package}
+    commands_analyse.explain(ROOT, app, wish, as_json=json)
 
 
 @task(

@@ -1,7 +1,7 @@
 """What `invoke analyse` and `invoke explain` look at: an image's application or any ELF file, as documents."""
 
 import posixpath
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -134,13 +134,13 @@ def document(subject: Subject, rules: Sequence[Rule], traced: frozenset[str] | N
     numbers = {name: number for number, name in syscall_names(subject.machine).items()}
     calls, features = [], []
     for need in (*subject.needs.needs, *hinted_out(subject)):
-        tier = _tier(need, subject, open_, traced or frozenset())
+        of = tier(need, subject, open_, traced or frozenset())
         proofs = tuple(proof(subject, e) for e in need.evidence)
         name = need.id.removeprefix(CALL)
         if need.id.startswith(CALL):
-            calls.append(Call(name, numbers.get(name, -1), tier, need.by, need.sites, proofs))
+            calls.append(Call(name, numbers.get(name, -1), of, need.by, need.sites, proofs))
         else:
-            features.append(Feature(name, tier, need.by, need.sites, proofs))
+            features.append(Feature(name, of, need.by, need.sites, proofs))
     return Analysis(
         machine=subject.machine,
         syscalls=tuple(sorted(calls, key=lambda c: c.name)),
@@ -179,7 +179,8 @@ def _is_assumed(need: Need) -> bool:
     return bool(need.evidence) and all(e.how.startswith("assumed:") for e in need.evidence)
 
 
-def _tier(need: Need, subject: Subject, open_: Iterable[str], traced: frozenset[str]) -> Tier:
+def tier(need: Need, subject: Subject, open_: frozenset[str], traced: frozenset[str] = frozenset()) -> Tier:
+    """How sure a need is. `open_` as `assumed` gives it, `traced`: needs that a trace shows."""
     if need.id in traced:
         return "traced"
     if need.id in getattr(subject.needs, "hinted", ()):

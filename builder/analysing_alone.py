@@ -3,9 +3,8 @@
 import posixpath
 from collections.abc import Sequence
 
-from builder.analyse import alone
+from builder.analyse import alone, implied
 from builder.analyse import closure as loader
-from builder.analyse import implied
 from builder.analyse import needs as analysis
 from builder.analyse.reach import Node
 from builder.analysing import CALL, Subject, switched_on

@@ -158,3 +158,16 @@ class Difference(Value, frozen=True):
     kept: int  # system calls both have
     seconds: float = 0.0
     schema: int = SCHEMA_VERSION
+
+
+class Explained(Value, frozen=True):
+    """The answer of `invoke explain --syscall` or `--need`. `kept`: whether the built image has it, None where the
+    image is not built. `asked_by`: one entry for the application, the agent and the definition, where they do."""
+
+    app: str
+    need: str
+    kept: bool | None
+    asked_by: tuple[Feature, ...]
+    options: tuple[str, ...]
+    explanation: tuple[str, ...] = ()
+    schema: int = SCHEMA_VERSION

@@ -153,7 +153,7 @@ def _loss(graph: Graph, numbers: Sequence[int], needs: Iterable[str], options: I
     nodes = [label for label in labels if label is not None and not isinstance(label[1], tuple)]
     users = [label[0] for label in labels if label is not None and isinstance(label[1], tuple)]
     real = tuple(n for n in nodes if n[1] not in graph.reached.members[n[0]].summary.stubs)
-    return Loss(real, tuple(dict.fromkeys(users)), frozenset(needs), frozenset(options))  # type: ignore[arg-type]
+    return Loss(real, tuple(dict.fromkeys(users)), frozenset(needs), frozenset(options))
 
 
 def named(reached: Reached, node: Node) -> str:

@@ -63,7 +63,7 @@ def table(needs: Iterable[Call | Feature]) -> Iterator[str]:
     width = min(max((len(need.name) for need in needs), default=0), 34)
     for need in needs:
         best = short(need.evidence[0]) if need.evidence else ""
-        yield _cut(f"    {need.name:<{width}} {need.tier:<10} {need.sites:>4}  {best}")
+        yield cut(f"    {need.name:<{width}} {need.tier:<10} {need.sites:>4}  {best}")
 
 
 def short(proof: Proof) -> str:
@@ -85,7 +85,7 @@ def _options(found: Analysis, verbose: bool) -> Iterator[str]:
         more = f" and {len(option.needs) - len(needs)} more" if len(needs) < len(option.needs) else ""
         text = f"{', '.join(needs)}{more}"
         yield from (
-            [_cut(f"    {option.name + value:<{width}}  {text}")]
+            [cut(f"    {option.name + value:<{width}}  {text}")]
             if not verbose
             else textwrap.wrap(
                 f"    {option.name + value:<{width}}  {text}", WIDTH, subsequent_indent=" " * (width + 6)
@@ -104,11 +104,11 @@ def _unresolved(places: Sequence[Unresolved], verbose: bool) -> Iterator[str]:
         for place in places:
             what = ", ".join(place.assumed) or "nothing"
             where = f"{place.function}@{posixpath.basename(place.file)}+{place.address:#x}"
-            yield _cut(f"    {where}  {place.why} → {what}")
+            yield cut(f"    {where}  {place.why} → {what}")
     else:
         groups = Counter((place.why, posixpath.basename(place.file), ", ".join(place.assumed)) for place in places)
         for (why, file, what), count in groups.most_common(MOST_ROWS):
-            yield _cut(f"    {count:>3} × {why} in {file} → {what or 'nothing'}")
+            yield cut(f"    {count:>3} × {why} in {file} → {what or 'nothing'}")
         if len(groups) > MOST_ROWS:
             yield f"    and {len(groups) - MOST_ROWS} other kinds (--verbose)"
     yield ""
@@ -118,7 +118,7 @@ def _files(found: Analysis) -> Iterator[str]:
     yield "  files:"
     width = min(max(len(file.path) for file in found.closure), 56)
     for file in found.closure:
-        yield _cut(f"    {file.path:<{width}}  {file.why:<11}  {file.package}".rstrip())
+        yield cut(f"    {file.path:<{width}}  {file.why:<11}  {file.package}".rstrip())
     yield ""
 
 
@@ -129,7 +129,7 @@ def _plugins(opened: Sequence[Opened], verbose: bool) -> Iterator[str]:
     yield "  may be opened at run time, and not analysed (files.plugins takes them in):"
     for plugin in left if verbose else left[:MOST_ROWS]:
         many = f" ({plugin.files} files)" if plugin.files > 1 else ""
-        yield _cut(f"    {plugin.name}{many}  {plugin.why}")
+        yield cut(f"    {plugin.name}{many}  {plugin.why}")
     if not verbose and len(left) > MOST_ROWS:
         yield f"    and {len(left) - MOST_ROWS} more (--verbose)"
     yield ""
@@ -140,7 +140,7 @@ def alone(found: Sequence[Saving], *, verbose: bool = False) -> str:
     lines = ["What would go without one function (and with it all that only it leads to):", ""]
     for saving in found if verbose else found[:MOST_SAVINGS]:
         where = " = ".join(name for name in (saving.function, saving.library) if name)
-        lines.append(_cut(f"  {where}" + (f"  (used by {', '.join(saving.users)} alone)" if saving.users else "")))
+        lines.append(cut(f"  {where}" + (f"  (used by {', '.join(saving.users)} alone)" if saving.users else "")))
         for label, names in (("options", saving.options), ("features", saving.features), ("calls", saving.syscalls)):
             if names:
                 text = f"      {label:<9} {' '.join(n.replace(' ', chr(160)) for n in names)}"
@@ -158,22 +158,19 @@ def alone(found: Sequence[Saving], *, verbose: bool = False) -> str:
     return "\n".join(lines)
 
 
-def chain(names: Sequence[str], start: str) -> list[str]:
+def chain(names: Sequence[str], start: str, between: str = " → ") -> list[str]:
     """A chain of callers, `function` alone where it stays in the file of the one before."""
     parts, before = [], ""
     for name in names:
         function, _, file = name.partition("@")
         file = posixpath.basename(file)
-        parts.append(function if file == before else name and f"{function}@{file}" if file else function)
+        parts.append(function if not file or file == before else f"{function}@{file}")
         before = file or before
-    return textwrap.wrap(
-        start + " → ".join(parts),
-        WIDTH,
-        subsequent_indent=" " * (len(start) - len(start.lstrip()) + 2),
-        break_on_hyphens=False,
-        break_long_words=False,
-    )
+    indent = " " * (len(start) - len(start.lstrip()) + 2)
+    text = start + between.join(parts)
+    return textwrap.wrap(text, WIDTH, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False)
 
 
-def _cut(line: str) -> str:
+def cut(line: str) -> str:
+    """A line that fits the page."""
     return line if len(line) <= WIDTH else line[: WIDTH - 1] + "…"
