@@ -16,6 +16,7 @@ from builder.analyse.buildid import build_id
 from builder.analyse.guest import Guest
 from builder.analyse.reach import Member, Reached, reach
 from builder.analyse.table import names as syscall_names
+from builder.analyse.walk import SCRIPT_BYTES
 from builder.analysis_documents import Analysis, Call, Feature, Mapped, Opened, Proof, SwitchedOn, Tier
 from builder.configure.recipes import Rule
 from builder.configure.request import matching
@@ -100,13 +101,16 @@ def load_file(name: str, root: Path, store: Store) -> Subject:
     if entry is None:
         what = "a folder" if guest.is_folder(path) else "no such file"
         raise DefinitionError(f"{name}: {what}", "name a program, a script or a shared library")
-    start = guest.start(path, 4)
+    start = guest.start(path, SCRIPT_BYTES).split(b"\n", 1)[0]
+    if start[:2] == b"#!" and not start[2:].split():
+        raise AnalysisError(f"{name}: a script that names no interpreter", "its first line: #! and a program's path")
     if start[:4] == b"\x7fELF" and not _is_program(guest, path):
         found = plugins.library(tree, path)
-    else:
-        if start[:2] != b"#!" and start != b"\x7fELF":
-            raise AnalysisError(f"{name}: neither an ELF file nor a script that names its interpreter (#!)", "")
+    elif start[:2] == b"#!" or start[:4] == b"\x7fELF":
         found = plugins.complete(tree, [path], machine="")
+    else:
+        hint = "name a program, a script or a shared library"
+        raise AnalysisError(f"{name}: neither an ELF file nor a script that names its interpreter (#!)", hint)
     machine = guest.machine or Guest(tree, "").elf(found.files[0].path).machine
     return Subject(path, tree, analysis.analyse(tree, found.files, store), store, opened=found.plugins, machine=machine)
 

@@ -100,6 +100,8 @@ def _consistent(asked: Asked) -> None:
         raise DefinitionError("analyse wants one of --app and --file", "see ./invoke --help analyse")
     if asked.root and not asked.file:
         raise DefinitionError("--root goes with --file", "an image's files are those of its lock")
+    if asked.against and (asked.alone or asked.syscall or asked.with_trace):
+        raise DefinitionError("--against goes with none of --alone, --syscall and --with-trace", "ask one at a time")
     if asked.with_trace and not asked.app:
         raise DefinitionError("--with-trace goes with --app", "a trace is recorded of an image: ./invoke trace")
 

@@ -102,6 +102,7 @@ def difference(old: Side, new: Side) -> Difference:
     """What `new` asks for and `old` does not, and the other way round."""
     changes = [_change(new, old, n, "comes") for n in sorted(new.needs.keys() - old.needs.keys())]
     changes += [_change(old, new, n, "goes") for n in sorted(old.needs.keys() - new.needs.keys())]
+    changes.sort(key=lambda change: change.name)
     calls = [change for change in changes if change.name.startswith(CALL)]
     return Difference(
         old.name,
@@ -129,7 +130,7 @@ def _responsible(has: Side, lacks: Side, need: str) -> Iterator[str]:
         told = [node for node in fresh if node[0] not in whole or node == first[node[0]]]
         yield from dict.fromkeys(_shown(has.subject, node) for node in told)
         return
-    for before, after in pairwise(nodes):
+    for before, after in pairwise(node for node in nodes if node[1] not in _stubs(has.subject, node)):
         if not _leads(has, lacks, before, after):
             yield f"{_shown(has.subject, before)}, which leads to {_shown(has.subject, after)} only here"
             return
@@ -140,7 +141,7 @@ def _has(has: Side, lacks: Side, node: Node) -> bool:
     assert has.subject is not None
     member = has.subject.members[node[0]]
     other = lacks.member(member.file.path)
-    if node[1] >= member.summary.units or node[1] in member.summary.stubs:
+    if node[1] >= member.summary.units or node[1] in _stubs(has.subject, node):
         return True
     if other < 0:
         return False
@@ -175,6 +176,10 @@ def _near(subject: Subject, start: Node, member: int, name: str) -> bool:
                 seen.add(node)
                 todo.append(node)
     return False
+
+
+def _stubs(subject: Subject, node: Node) -> tuple[int, ...]:
+    return subject.members[node[0]].summary.stubs
 
 
 def _shown(subject: Subject, node: Node) -> str:

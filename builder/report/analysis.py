@@ -28,7 +28,9 @@ def render(found: Analysis, *, verbose: bool = False) -> str:
 def _title(found: Analysis) -> str:
     counts = [(len(found.syscalls), "system call"), (len(found.features), "feature")]
     counts += [(len(found.options), "kernel option"), (len(found.closure), "file")]
-    return f"{found.subject} ({found.machine}): " + ", ".join(f"{n} {word}{'s' * (n != 1)}" for n, word in counts)
+    start = f"{found.subject} ({found.machine}):"
+    text = ", ".join(f"{n} {word}{'s' * (n != 1)}" for n, word in counts)
+    return f"{start} {text}" if len(start) + len(text) < WIDTH else f"{start}\n  {text}"
 
 
 def _calls(found: Analysis, verbose: bool) -> Iterator[str]:
@@ -63,7 +65,7 @@ def table(needs: Iterable[Call | Feature]) -> Iterator[str]:
     width = min(max((len(need.name) for need in needs), default=0), 34)
     for need in needs:
         best = short(need.evidence[0]) if need.evidence else ""
-        yield cut(f"    {need.name:<{width}} {need.tier:<10} {need.sites:>4}  {best}")
+        yield cut(f"    {need.name:<{width}} {need.tier:<10} {need.sites:>4}  {best}".rstrip())
 
 
 def short(proof: Proof) -> str:
@@ -78,17 +80,17 @@ def _options(found: Analysis, verbose: bool) -> Iterator[str]:
     if not found.options:
         return
     yield "  kernel options that the needs switch on:"
-    width = max(len(option.name) for option in found.options)
-    for option in found.options:
-        value = "" if option.value == "y" else f"={option.value}"
+    labels = [option.name + ("" if option.value == "y" else f"={option.value}") for option in found.options]
+    width = max(map(len, labels))
+    for label, option in zip(labels, found.options, strict=True):
         needs = option.needs if verbose else option.needs[:3]
         more = f" and {len(option.needs) - len(needs)} more" if len(needs) < len(option.needs) else ""
         text = f"{', '.join(needs)}{more}"
         yield from (
-            [cut(f"    {option.name + value:<{width}}  {text}")]
+            [cut(f"    {label:<{width}}  {text}")]
             if not verbose
             else textwrap.wrap(
-                f"    {option.name + value:<{width}}  {text}", WIDTH, subsequent_indent=" " * (width + 6)
+                f"    {label:<{width}}  {text}", WIDTH, subsequent_indent=" " * (width + 6)
             )
         )
     yield ""
