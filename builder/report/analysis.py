@@ -85,14 +85,8 @@ def _options(found: Analysis, verbose: bool) -> Iterator[str]:
     for label, option in zip(labels, found.options, strict=True):
         needs = option.needs if verbose else option.needs[:3]
         more = f" and {len(option.needs) - len(needs)} more" if len(needs) < len(option.needs) else ""
-        text = f"{', '.join(needs)}{more}"
-        yield from (
-            [cut(f"    {label:<{width}}  {text}")]
-            if not verbose
-            else textwrap.wrap(
-                f"    {label:<{width}}  {text}", WIDTH, subsequent_indent=" " * (width + 6)
-            )
-        )
+        line = f"    {label:<{width}}  {', '.join(needs)}{more}"
+        yield from textwrap.wrap(line, WIDTH, subsequent_indent=" " * (width + 6)) if verbose else [cut(line)]
     yield ""
 
 

@@ -32,6 +32,8 @@ POLL = Proof(
     "libc6 2.36-9",
     "93ac61ec",
 )
+ACCEPT = ("syscall:accept", "syscall:bind", "syscall:connect", "syscall:socket")
+PASSED = "socket: what is passed is not a constant"
 GUESS = Proof("assumed: unresolved", "assumed: socket: what is passed is not a constant", APP, 0x4242, "listen_on")
 FOUND = Analysis(
     machine="x86_64",
@@ -47,11 +49,11 @@ FOUND = Analysis(
     ),
     options=(
         SwitchedOn("EPOLL", "y", ("syscall:epoll_wait",)),
-        SwitchedOn("NET", "y", ("socket:AF_UNIX", "syscall:accept", "syscall:bind", "syscall:connect", "syscall:socket")),
+        SwitchedOn("NET", "y", ("socket:AF_UNIX", *ACCEPT)),
         SwitchedOn("LOG_BUF_SHIFT", "12", ("syscall:exit",)),
     ),
     unresolved=(
-        *(Unresolved(APP, 0x4242 + i, "listen_on", "socket: what is passed is not a constant", ("socket:AF_UNIX",)) for i in range(3)),
+        *(Unresolved(APP, 0x4242 + i, "listen_on", PASSED, ("socket:AF_UNIX",)) for i in range(3)),
         Unresolved(LIBC, 0x99, "sub_90", "system call: its number is not a constant here", ("syscall:*",)),
     ),
     closure=(
@@ -68,7 +70,8 @@ FOUND = Analysis(
 )  # fmt: skip
 SAVINGS = (
     Saving("look_up@service", "getaddrinfo@libc.so.6", ("service",),
-           '[[hint]]\nfunction = "look_up@service"\nreason = "…"', ("INET", "UNIX"), ("sendmmsg",), ("socket:AF_INET6",)),
+           '[[hint]]\nfunction = "look_up@service"\nreason = "…"',
+           ("INET", "UNIX"), ("sendmmsg",), ("socket:AF_INET6",)),
     Saving("sub_90@libc.so.6", "", (), "", (), ("reboot",), (), POLL.chain),
 )  # fmt: skip
 CHANGES = Difference(
