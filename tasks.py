@@ -85,6 +85,22 @@ def smoke(
     commands.smoke(ROOT, app, accelerator, as_json=json, least=least_memory)
 
 
+@task(
+    help={
+        "app": APP,
+        "accelerator": "kvm or tcg instead of what the probe finds",
+        "json": "print one JSON document on stdout",
+        "jobs": "parallel compile jobs (default: the processors this process may use)",
+    }
+)
+@cli.mapped
+def trace(_context: Context, app: str = "", accelerator: str = "", json: bool = False, jobs: int = 0) -> None:
+    """Record what the application really does, under a kernel that refuses nothing; writes images/APP/trace.json."""
+    from builder import commands  # noqa: PLC0415
+
+    commands.trace(ROOT, app, commands.wishes("", "", accelerator, False, False, jobs), as_json=json)
+
+
 @task(name="list", help={"json": "print one JSON document on stdout"})
 @cli.mapped
 def list_images(_context: Context, json: bool = False) -> None:

@@ -74,7 +74,7 @@ def _from_needs(image: ImageNeeds, rules: tuple[Rule, ...]) -> Analysis:
         features=tuple(
             Feature(n.id, "reachable", n.by, n.sites, _proofs(n)) for n in needs if not n.id.startswith(CALL)
         ),
-        options=switched_on(rules, [need.id for need in needs]),
+        options=switched_on(rules, {need.id: "reachable" for need in needs}),
         unresolved=image.application.unresolved,
         closure=tuple(Mapped(f.path, f.why, f.needed_by, f.soname) for f in image.application.closure),
         app=UNSET,

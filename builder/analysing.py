@@ -9,24 +9,25 @@ from pathlib import Path
 import msgspec
 from msgspec import UNSET
 
-from builder import paths
+from builder import paths, pipeline
 from builder.analyse import elf, plugins, spots
 from builder.analyse import needs as analysis
 from builder.analyse.buildid import build_id
 from builder.analyse.guest import Guest
+from builder.analyse.hints import Hint, reached_with
 from builder.analyse.reach import Member, Reached, reach
 from builder.analyse.table import names as syscall_names
 from builder.analyse.walk import SCRIPT_BYTES
-from builder.analysis_documents import Analysis, Call, Feature, Mapped, Opened, Proof, SwitchedOn, Tier
+from builder.analysis_documents import TIERS, Analysis, Call, Feature, Mapped, Opened, Proof, SwitchedOn, Tier
 from builder.configure.recipes import Rule
 from builder.configure.request import matching
 from builder.definition import Definition
 from builder.edges.host_tree import HostTree
 from builder.edges.store import Store, digest_bytes, digest_file
 from builder.errors import AnalysisError, DefinitionError
-from builder.inputs import definition_file, lockfile
+from builder.inputs import definition_file, gather, lockfile
 from builder.model import Evidence, File, Need, Needs, Tree
-from builder.pipeline import Place, application
+from builder.pipeline import Place
 
 CALL = "syscall:"
 
@@ -44,6 +45,7 @@ class Subject:
     versions: Mapping[str, str] = field(default_factory=dict)
     definition: Definition | None = None
     opened: tuple[plugins.Plugin, ...] = ()
+    hints: tuple[Hint, ...] = ()
     machine: str = "x86_64"
 
     @cached_property
@@ -54,8 +56,9 @@ class Subject:
 
     @cached_property
     def reached(self) -> Reached:
-        """What can run in it."""
-        return reach(self.members)
+        """What can run in it, but for what hints take out."""
+        everything = reach(self.members)
+        return reached_with(self.members, self.hints, everything)[0] if self.hints else everything
 
     @cached_property
     def told(self) -> tuple[spots.Told, ...]:
@@ -82,10 +85,14 @@ def load_app(place: Place, app: str, store: Store, lock: lockfile.Lock | None = 
     """An image's application, from its lock (or another one), its closure complete. Errors as those of a build."""
     definition = definition_file.load(place.images, app)
     folder = place.images / app
-    found = application(definition, folder, lock or lockfile.read_lock(folder / "image.lock"), store)
-    opened = plugins.discover(found.tree, found.needs.closure, environment=definition.run.environment)
+    lock = lock or lockfile.read_lock(folder / "image.lock")
+    found = gather.gather(definition, folder, lock, store, pipeline.missing_libraries(definition))
+    tree = pipeline.whole_tree(found.available, found.overlay)
+    needs = pipeline.analyse(tree, definition, place, store)
+    hints = pipeline.hints_for(tree, definition, place)
+    opened = plugins.discover(tree, needs.closure, environment=definition.run.environment)
     versions = {package.name: package.version for package in found.lock.packages}
-    return Subject(app, found.tree, found.needs, store, versions, definition, opened)
+    return Subject(app, tree, needs, store, versions, definition, opened, hints)
 
 
 def load_file(name: str, root: Path, store: Store) -> Subject:
@@ -136,9 +143,10 @@ def document(subject: Subject, rules: Sequence[Rule], traced: frozenset[str] | N
     """The analysis as it is printed. `traced`: needs that a trace shows, None without one."""
     open_ = assumed(subject)
     numbers = {name: number for number, name in syscall_names(subject.machine).items()}
+    tiers: dict[str, Tier] = {}
     calls, features = [], []
     for need in (*subject.needs.needs, *hinted_out(subject)):
-        of = tier(need, subject, open_, traced or frozenset())
+        of = tiers[need.id] = tier(need, subject, open_, traced or frozenset())
         proofs = tuple(proof(subject, e) for e in need.evidence)
         name = need.id.removeprefix(CALL)
         if need.id.startswith(CALL):
@@ -149,19 +157,20 @@ def document(subject: Subject, rules: Sequence[Rule], traced: frozenset[str] | N
         machine=subject.machine,
         syscalls=tuple(sorted(calls, key=lambda c: c.name)),
         features=tuple(sorted(features, key=lambda f: f.name)),
-        options=switched_on(rules, [need.id for need in subject.needs.needs]),
+        options=switched_on(rules, {need.id: tiers[need.id] for need in subject.needs.needs}),
         unresolved=subject.needs.unresolved,
         closure=tuple(_mapped(subject)),
         plugins=tuple(Opened(p.name, p.needed_by, p.why, p.packaged, p.files) for p in subject.opened),
         app=subject.name if subject.definition else UNSET,
         file=UNSET if subject.definition else subject.name,
         traced=traced is not None,
+        hints=subject.needs.hints,
     )
 
 
 def hinted_out(subject: Subject) -> Iterator[Need]:
     """Needs that hints of the definition take out."""
-    for name in getattr(subject.needs, "hinted", ()):
+    for name in subject.needs.hinted:
         yield Need(name, (), sites=0)
 
 
@@ -187,7 +196,7 @@ def tier(need: Need, subject: Subject, open_: frozenset[str], traced: frozenset[
     """How sure a need is. `open_` as `assumed` gives it, `traced`: needs that a trace shows."""
     if need.id in traced:
         return "traced"
-    if need.id in getattr(subject.needs, "hinted", ()):
+    if need.id in subject.needs.hinted:
         return "hinted out"
     return "unresolved" if need.id in open_ and _is_assumed(need) else "reachable"
 
@@ -208,13 +217,16 @@ def proof(subject: Subject, evidence: Evidence) -> Proof:
     )
 
 
-def switched_on(rules: Sequence[Rule], ids: Sequence[str]) -> tuple[SwitchedOn, ...]:
-    """The options that needs switch on, with those needs, sorted by name."""
+def switched_on(rules: Sequence[Rule], needs: Mapping[str, Tier]) -> tuple[SwitchedOn, ...]:
+    """The options that needs (with their tiers) switch on, sorted by name."""
     found: dict[tuple[str, str], set[str]] = {}
     for rule in rules:
-        if rule.name and (needs := matching(rule, ids)):
-            found.setdefault((rule.name, rule.value), set()).update(needs)
-    return tuple(SwitchedOn(name, value, tuple(sorted(needs))) for (name, value), needs in sorted(found.items()))
+        if rule.name and (matched := matching(rule, list(needs))):
+            found.setdefault((rule.name, rule.value), set()).update(matched)
+    return tuple(
+        SwitchedOn(name, value, tuple(sorted(ids)), min((needs[i] for i in ids), key=TIERS.index))
+        for (name, value), ids in sorted(found.items())
+    )
 
 
 def _mapped(subject: Subject) -> Iterator[Mapped]:

@@ -8,7 +8,7 @@ from builder.analyse import closure as loader
 from builder.analyse import needs as analysis
 from builder.analyse.reach import Node
 from builder.analysing import CALL, Subject, switched_on
-from builder.analysis_documents import Saving
+from builder.analysis_documents import Saving, Tier
 from builder.compile import agent as agent_compiler
 from builder.configure import recipes, request
 from builder.edges.store import Store
@@ -34,7 +34,7 @@ def kept_anyway(place: Place, subject: Subject, store: Store) -> frozenset[str]:
 
 def savings(subject: Subject, rules: Sequence[recipes.Rule], kept: frozenset[str]) -> tuple[Saving, ...]:
     """What would go without which function, largest savings first. `kept`: options that stay in any case."""
-    ids = [need.id for need in subject.needs.needs]
+    ids: dict[str, Tier] = {need.id: "reachable" for need in subject.needs.needs}
     options = {option.name: option.needs for option in switched_on(rules, ids) if option.name not in kept}
     found = alone.losses(subject.reached, subject.told, options, _fixed(subject.needs.needs))
     return tuple(_saving(subject, loss) for loss in found)

@@ -56,11 +56,13 @@ class Call(Value, frozen=True):
 
 
 class SwitchedOn(Value, frozen=True):
-    """A kernel option that needs of the application switch on, by the recipes; `needs` are those that do."""
+    """A kernel option that needs of the application switch on, by the recipes; `needs` are those that do, `tier` is
+    that of the surest of them."""
 
     name: str
     value: str
     needs: tuple[str, ...]
+    tier: Tier = "reachable"
 
 
 class Mapped(Value, frozen=True):
@@ -117,6 +119,7 @@ class Analysis(Value, frozen=True):
     app: str | UnsetType = UNSET
     file: str | UnsetType = UNSET
     traced: bool = False
+    hints: tuple[str, ...] = ()  # names of those that hold
     seconds: float = 0.0
     schema: int = SCHEMA_VERSION
 

@@ -151,6 +151,20 @@ def smoke(root: Path, app: str, accelerator: str, *, as_json: bool, least: bool)
         raise _failure(app, verdict, scratch)
 
 
+def trace(root: Path, app: str, wanted: Wishes, *, as_json: bool) -> None:
+    """Record a trace, write it beside the definition and print what it holds."""
+    from builder import tracing  # noqa: PLC0415 - other commands need not load it
+    from builder.report import traced  # noqa: PLC0415
+
+    store, console = Store(), Console()
+    found = tracing.record(app, Place(root), wanted, store, Ledger(store, console), console)
+    if as_json:
+        emit(found.trace)
+        return
+    print(f"\n{app}: {len(found.verdict.checks)} checks passed while it was recorded\n{traced.render(found.trace)}")  # noqa: T201
+    print(f"\n  trace in {_short(found.path)}  next: ./invoke analyse --app {app} --with-trace")  # noqa: T201
+
+
 def built(place: Place, app: str) -> tuple[Image, Platform]:
     """The image in `dist/` as a value to boot, and its platform. Raises DefinitionError when it is not built."""
     definition_file.load(place.images, app)  # names what is near when there is no such image

@@ -22,7 +22,7 @@ from builder.pipeline import Place
 from builder.report import analysis as page
 from builder.report import difference
 from builder.report import explain as explanations
-from builder.traced import Trace
+from builder.trace import document
 
 
 @dataclass(frozen=True)
@@ -116,15 +116,10 @@ def load(place: Place, asked: Asked, store: Store) -> Subject:
 def shown_by_trace(place: Place, subject: Subject) -> frozenset[str]:
     """The needs that the image's trace shows. Raises DefinitionError without a trace, AnalysisError when it shows
     what the analysis had not expected."""
-    path = place.images / subject.name / "trace.json"
-    name = f"images/{subject.name}/trace.json"
-    try:
-        trace = msgspec.json.decode(path.read_bytes(), type=Trace)
-    except FileNotFoundError as error:
+    trace = document.read(place.images / subject.name)
+    if trace is None:
         hint = f"record one: ./invoke trace --app {subject.name}"
-        raise DefinitionError(f"{name}: there is no trace", hint) from error
-    except msgspec.DecodeError as error:
-        raise DefinitionError(f"{name}: {error}", "record it again: ./invoke trace") from error
+        raise DefinitionError(f"images/{subject.name}/{document.NAME}: there is no trace", hint)
     expected = frozenset(need.id for need in subject.needs.needs)
     shown = frozenset(need for call in trace.calls for need in witness.shown(call))
     if not shown <= expected:

@@ -25,7 +25,9 @@ def need(place: Place, app: str, name: str, store: Store) -> Explained:
     short = name.removeprefix(CALL)
     if options is None:
         rules = recipes.load_rules(place.recipes)
-        return Explained(app, short, None, asked, tuple(o.name for o in analysing.switched_on(rules, [name])))
+        return Explained(
+            app, short, None, asked, tuple(o.name for o in analysing.switched_on(rules, {name: "reachable"}))
+        )
     brought = tuple(o.name for o in options.options if any(name in reason.needs for reason in o.reasons))
     kept = short in options.syscalls if name.startswith(CALL) else bool(asked)
     return Explained(app, short, kept, asked, brought)

@@ -42,12 +42,14 @@ class TracedCall(Value, frozen=True):
 class Trace(Value, frozen=True):
     """Everything recorded of one application. `files` are the ELF files that were mapped executable, by guest path,
     with the SHA-256 of their content: a place in a file that has changed since says nothing any more. `opened` are
-    the paths of files that were opened, sorted."""
+    the paths of files that were opened, sorted. `reached` are further return addresses seen on the stacks of calls
+    that came by other ways than at first, sorted: what is before each of them ran, although not in which order."""
 
     app: str
     files: Mapping[str, str]
     calls: tuple[TracedCall, ...]
     opened: tuple[str, ...] = ()
+    reached: tuple[Spot, ...] = ()
     schema: int = SCHEMA_VERSION
 
     def syscalls(self) -> tuple[str, ...]:

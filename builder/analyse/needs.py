@@ -1,7 +1,7 @@
 """From a closure to Needs: the stage's entry point, with evidence for every need and the store as its memory."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -10,7 +10,9 @@ import msgspec
 
 from builder import paths
 from builder.analyse import exceptions, telling
+from builder.analyse import hints as hint_table
 from builder.analyse.arguments import path_need
+from builder.analyse.hints import Hint
 from builder.analyse.reach import Member, Node, Reached, reach
 from builder.analyse.sinks import NUMBER, Finding, findings
 from builder.analyse.summary import Summary, summarise
@@ -37,6 +39,7 @@ def analyse(
     store: Store,
     *,
     declared: Declared | None = None,
+    hints: tuple[Hint, ...] = (),
     by: Literal["app", "agent", "platform"] = "app",
 ) -> Needs:
     """What the files of a closure ask of the kernel: system calls, socket families, ioctls, paths, each with evidence.
@@ -46,13 +49,12 @@ def analyse(
     """
     declared = declared or Declared()
     files = [(f, content_of(tree, f)) for f in closure]
-    identity = [analyser_digest(), by, declared, [(f, e.sha256 or digest_file(Path(e.host))) for f, e in files]]
+    identity = [analyser_digest(), by, declared, hints, [(f, e.sha256 or digest_file(Path(e.host))) for f, e in files]]
     key = digest_bytes(msgspec.json.encode(identity))
 
     def fill(folder: Path) -> None:
         members = members_of([(f, e, s) for f, e in files for s in (load_summary(e, f.path, store),)])
-        needs = assess(members, declared, by)
-        result = Needs(closure, *needs)
+        result = msgspec.structs.replace(assess(members, declared, by, hints), closure=closure)
         (folder / "needs.msgpack").write_bytes(msgspec.msgpack.encode(result))
 
     return msgspec.msgpack.decode((store.make("needs", key, fill) / "needs.msgpack").read_bytes(), type=Needs)
@@ -81,6 +83,7 @@ def analyser_digest() -> str:
 
 
 def content_of(tree: Tree, file: ClosureFile) -> File:
+    """A closure file's entry; AnalysisError where the tree has none."""
     entry = paths.find(tree, file.path)
     if entry is None:
         raise AnalysisError(f"{file.path}: in the closure but not among the image's files", "resolve the closure again")
@@ -100,10 +103,27 @@ def members_of(files: Iterable[tuple[ClosureFile, File, Summary]]) -> list[Membe
 
 
 def assess(
-    members: list[Member], declared: Declared, by: Literal["app", "agent", "platform"]
-) -> tuple[tuple[Need, ...], tuple[Unresolved, ...]]:
-    """The needs and the unresolved places of linked summaries. Pure."""
+    members: Sequence[Member],
+    declared: Declared,
+    by: Literal["app", "agent", "platform"] = "app",
+    hints: tuple[Hint, ...] = (),
+) -> Needs:
+    """The needs and the unresolved places of linked summaries, and what hints take out of them. Pure."""
     reached = reach(members)
+    found, unresolved = _asked(reached, declared)
+    held: tuple[str, ...] = ()
+    hinted: tuple[str, ...] = ()
+    if hints:
+        fewer, held = hint_table.reached_with(members, hints, reached)
+        less, unresolved = _asked(fewer, declared)
+        hinted, found = tuple(sorted(found.keys() - less.keys())), less
+    closure = tuple(m.file for m in members)
+    needs = tuple(Need(i, _best(e), by, len(e)) for i, e in sorted(found.items()))
+    return Needs(closure, needs, tuple(dict.fromkeys(unresolved)), hinted, held)
+
+
+def _asked(reached: Reached, declared: Declared) -> tuple[Found, list[Unresolved]]:
+    """What reachable code asks for, with its evidence, and the places that could not be decided."""
     found: Found = {}
     open_: list[Finding] = []
     for finding in findings(reached, syscall_names()):
@@ -112,14 +132,14 @@ def assess(
             continue
         evidence = _evidence(reached, finding)
         for need in needs_of(reached, finding, finding.values):
-            _note(found, need, evidence)
+            if not taken_out(reached, finding, need):
+                _note(found, need, evidence)
     unresolved = list(_close(reached, found, open_))
     _paths(reached, found)
     _legacy(reached, found)
     _implied(found)
     _declared(found, declared)
-    needs = (Need(i, _best(e), by, len(e)) for i, e in sorted(found.items()))
-    return tuple(needs), tuple(dict.fromkeys(unresolved))
+    return found, unresolved
 
 
 def _best(evidence: list[Evidence]) -> tuple[Evidence, ...]:
@@ -143,6 +163,13 @@ def needs_of(reached: Reached, finding: Finding, values: tuple[int, ...]) -> tup
     return telling.needs(*finding.kind, values, text)
 
 
+def taken_out(reached: Reached, finding: Finding, need: str) -> bool:
+    """Whether a hint says that a need does not arise here."""
+    cut = reached.cut.needs
+    places = (finding.node, finding.made[0], (finding.node[0], -1), (finding.made[0][0], -1))
+    return bool(cut) and any((place, need) in cut for place in places)
+
+
 def _evidence(reached: Reached, finding: Finding, how: str = "") -> Evidence:
     member = reached.members[finding.node[0]]
     if not how and finding.values is not None:
@@ -159,7 +186,8 @@ def _close(reached: Reached, found: Found, open_: Iterable[Finding]) -> Iterator
         assumed, why = assumed_of(reached, found, finding)
         evidence = _evidence(reached, finding, f"assumed: {why}")
         for need in assumed:
-            _note(found, need, evidence)
+            if not taken_out(reached, finding, need):
+                _note(found, need, evidence)
         if assumed or finding.kind == NUMBER:
             yield Unresolved(evidence.file, finding.address, evidence.function, why, _shown(assumed))
 
@@ -169,6 +197,7 @@ def _shown(assumed: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def assumed_of(reached: Reached, found: Found, finding: Finding) -> tuple[tuple[str, ...], str]:
+    """What an undecided place is counted as, and why. `found` are the needs known so far."""
     if finding.kind != NUMBER:
         rule = telling.rules(finding.kind[0])[finding.kind[1]]
         return rule.assumed, f"{finding.kind[0]}: {finding.why}"
@@ -181,6 +210,7 @@ def assumed_of(reached: Reached, found: Found, finding: Finding) -> tuple[tuple[
 
 
 def _paths(reached: Reached, found: Found) -> None:
+    cut = reached.cut.needs
     for i, member in enumerate(reached.members):
         for unit, text in member.summary.paths:
             node: Node = (i, unit)
@@ -189,7 +219,9 @@ def _paths(reached: Reached, found: Found) -> None:
             elif node in reached.parents:
                 function, chain = member.summary.name(unit), reached.chain(node)
                 start = member.summary.starts[unit]
-                _note(found, path_need(text), Evidence(f"names {text}", member.file.path, start, function, chain))
+                need = path_need(text)
+                if not any((place, what) in cut for place in (node, (i, -1)) for what in (need, text)):
+                    _note(found, need, Evidence(f"names {text}", member.file.path, start, function, chain))
 
 
 def _legacy(reached: Reached, found: Found) -> None:

@@ -112,6 +112,8 @@ def _join(walk: Walk, opened: tuple[Opened, ...]) -> tuple[Plugin, ...]:
             break
         for candidate in candidates:
             joined = walk.opened(candidate.asker, candidate.name)
+            if joined and candidate.inner:
+                walk.promote(candidate.asker, candidate.name)
             found[candidate.name, candidate.by] = Plugin(candidate.name, candidate.by, candidate.why, joined)
     return tuple(found.values())
 

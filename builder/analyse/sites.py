@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from builder.analyse import flow, values
 from builder.analyse.arch import Step, Unit
 from builder.analyse.decode import Reader
-from builder.analyse.telling import telling, watched
+from builder.analyse.telling import ASKED, telling, watched
 from builder.analyse.units import Code
 from builder.analyse.values import State
 from builder.model import Value
@@ -37,16 +37,25 @@ class Site(Value, frozen=True, array_like=True):
 
 
 def look(
-    reader: Reader, code: Code, slots: Mapping[int, int], imports: Sequence[str], names: Mapping[int, str]
+    reader: Reader,
+    code: Code,
+    slots: Mapping[int, int],
+    imports: Sequence[str],
+    functions: Mapping[str, int],
+    names: Mapping[int, str],
 ) -> tuple[tuple[Call, ...], tuple[Site, ...]]:
-    """All system call instructions of a file and all calls that pass on numbers or telling arguments. `names` are
-    the system calls by number."""
+    """All system call instructions of a file and all calls that pass on numbers or telling arguments. `functions` are
+    the file's own by name, `names` the system calls by number."""
     search = Search(reader, code, slots)
     for i, unit in enumerate(code.units):
         if unit.syscalls:
             search.calls.extend(search.syscalls(i, unit, names))
     parameters = [reader.arch.convention.registers[r] for r in reader.arch.convention.parameters]
-    search.follow({-1 - i: {parameters[p] for p in watched(n)} for i, n in enumerate(imports) if watched(n)})
+    wanted = {-1 - i: {parameters[p] for p in watched(n)} for i, n in enumerate(imports) if watched(n)}
+    for name, places in ASKED.items():
+        if (own := code.index(functions.get(name, -1))) >= 0:
+            wanted.setdefault(own, set()).update(parameters[p] for p in places)
+    search.follow(wanted)
     return tuple(search.calls), tuple(sorted(search.sites.values(), key=lambda s: (s.address, s.callee)))
 
 
@@ -107,9 +116,10 @@ class Search:
         if value is None or any(isinstance(v, values.Place) for v in value):
             return None
         for one in value:
-            if isinstance(one, str) and one not in self.sinks.setdefault(i, set()):
-                self.sinks[i].add(one)
-                self.fresh.setdefault(i, set()).add(one)
+            entry = one.partition("=")[0] if isinstance(one, str) else ""
+            if entry and entry not in self.sinks.setdefault(i, set()):
+                self.sinks[i].add(entry)
+                self.fresh.setdefault(i, set()).add(entry)
         return tuple(sorted((v for v in value if isinstance(v, int | str)), key=str))
 
     def syscalls(self, i: int, unit: Unit, names: Mapping[int, str]) -> Iterable[Call]:
@@ -122,15 +132,11 @@ class Search:
             a: sorted({p for n in known or () if isinstance(n, int) for p in telling(names.get(n & 0xFFFFFFFF, ""))})
             for a, known in numbers.items()
         }
-        wanted = {
-            a: ([registers[self.arch.convention.arguments[p]] for p in found], 0)
-            for a, found in places.items()
-            if found
-        }
+        arguments = [registers[r] for r in self.arch.convention.arguments]
+        wanted = {a: ([arguments[p] for p in found], 0) for a, found in places.items() if found}
         second = self.states(i, wanted) if wanted else {}
         for a, known in numbers.items():
-            arguments = {p: self.known(i, second[a], registers[self.arch.convention.arguments[p]]) for p in places[a]}
-            yield Call(i, a, known, arguments)
+            yield Call(i, a, known, {p: self.known(i, second[a], arguments[p]) for p in places[a]})
 
     def follow(self, work: Mapping[int, set[str]]) -> None:
         """Record what is passed to the given sinks, to those found so far, and to those found on the way."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from builder.analyse.arguments import path_need
-from builder.analyse.needs import assumed_of, needs_of
+from builder.analyse.needs import assumed_of, needs_of, taken_out
 from builder.analyse.reach import Member, Node, Reached
 from builder.analyse.sinks import Finding, findings
 from builder.analyse.table import names as syscall_names
@@ -33,8 +33,9 @@ def told(reached: Reached) -> tuple[Told, ...]:
     for finding in every:
         if finding.values is None:
             for need in assumed_of(reached, known, finding)[0]:
-                known.setdefault(need, [])
-                found.append(Told(need, finding.node, finding.made[0], "assumed"))
+                if not taken_out(reached, finding, need):
+                    known.setdefault(need, [])
+                    found.append(Told(need, finding.node, finding.made[0], "assumed"))
     return (*found, *_paths(reached), *_legacy(reached))
 
 
@@ -43,7 +44,7 @@ def _found(reached: Reached, all_: Iterable[Finding]) -> Iterator[Told]:
         if finding.values is not None:
             how: How = "constant" if (finding.node, finding.address) == finding.made else "passed"
             for need in needs_of(reached, finding, finding.values):
-                if need:
+                if need and not taken_out(reached, finding, need):
                     yield Told(need, finding.node, finding.made[0], how)
 
 
@@ -51,7 +52,10 @@ def _paths(reached: Reached) -> Iterator[Told]:
     for i, member in enumerate(reached.members):
         for unit, text in member.summary.paths:
             node = (i, unit)
-            if (need := path_need(text)) and (unit < 0 or node in reached.parents):
+            need, places = path_need(text), (node, (i, -1))
+            if unit >= 0 and any((place, what) in reached.cut.needs for place in places for what in (need, text)):
+                continue
+            if need and (unit < 0 or node in reached.parents):
                 yield Told(need, None if unit < 0 else node, None, "named")
 
 

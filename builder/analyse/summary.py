@@ -114,7 +114,7 @@ class _File:
         """All of it put together."""
         code, file, count = self.code, self.file, len(self.code.units)
         names = syscall_names()
-        calls, sites = look(self.reader, code, self.slots, [n for n, _ in self.imports], names)
+        calls, sites = look(self.reader, code, self.slots, [n for n, _ in self.imports], self.functions, names)
         edges, uses = self.edges(), self.uses()
         return Summary(
             soname=file.soname,

@@ -5,7 +5,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from builder.analysis_documents import TIERS, Analysis, Call, Feature, Opened, Proof, Saving
+from builder.analysis_documents import TIERS, Analysis, Call, Feature, Opened, Proof, Saving, SwitchedOn
 from builder.model import Unresolved
 
 WIDTH = 100
@@ -21,6 +21,7 @@ def render(found: Analysis, *, verbose: bool = False) -> str:
     lines += _unresolved(found.unresolved, verbose)
     lines += _files(found)
     lines += _plugins(found.plugins, verbose)
+    lines += _hints(found)
     lines.append(f"  {found.seconds:.2f} s")
     return "\n".join(lines)
 
@@ -41,7 +42,7 @@ def _calls(found: Analysis, verbose: bool) -> Iterator[str]:
             yield ""
 
 
-def tiers(needs: Sequence[Call | Feature]) -> str:
+def tiers(needs: Sequence[Call | Feature | SwitchedOn]) -> str:
     """How many needs each tier has."""
     counts = Counter(need.tier for need in needs)
     return " · ".join(f"{tier} {counts[tier]}" for tier in TIERS if counts[tier])
@@ -79,13 +80,14 @@ def short(proof: Proof) -> str:
 def _options(found: Analysis, verbose: bool) -> Iterator[str]:
     if not found.options:
         return
-    yield "  kernel options that the needs switch on:"
+    yield "  kernel options that the needs switch on" + (f": {tiers(found.options)}" if found.traced else ":")
     labels = [option.name + ("" if option.value == "y" else f"={option.value}") for option in found.options]
     width = max(map(len, labels))
     for label, option in zip(labels, found.options, strict=True):
         needs = option.needs if verbose else option.needs[:3]
         more = f" and {len(option.needs) - len(needs)} more" if len(needs) < len(option.needs) else ""
-        line = f"    {label:<{width}}  {', '.join(needs)}{more}"
+        how = f"{option.tier:<10}  " if found.traced else ""
+        line = f"    {label:<{width}}  {how}{', '.join(needs)}{more}"
         yield from textwrap.wrap(line, WIDTH, subsequent_indent=" " * (width + 6)) if verbose else [cut(line)]
     yield ""
 
@@ -129,6 +131,13 @@ def _plugins(opened: Sequence[Opened], verbose: bool) -> Iterator[str]:
     if not verbose and len(left) > MOST_ROWS:
         yield f"    and {len(left) - MOST_ROWS} more (--verbose)"
     yield ""
+
+
+def _hints(found: Analysis) -> Iterator[str]:
+    if found.hints:
+        yield "  hints that hold:"
+        yield from textwrap.wrap(" · ".join(found.hints), WIDTH, initial_indent="    ", subsequent_indent="    ")
+        yield ""
 
 
 def alone(found: Sequence[Saving], *, verbose: bool = False) -> str:

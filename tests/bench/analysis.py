@@ -1,6 +1,6 @@
 """How well and how fast the analysis is: against the traces of servers and of this machine's small programs.
 
-    .venv/bin/python -m tests.bench.analysis [NAME...] [--source DIR]
+    .venv/bin/python -m tests.bench.analysis [NAME...] [--source DIR] [--live] [--why]
 
 Names are those of servers (tests/truth/servers.py) and small programs (tests/truth/small.toml); `servers` and `small`
 stand for all of them, nothing for both. Each miss is shown with the place and the chain of return addresses that lack
@@ -9,7 +9,6 @@ an edge. `--source` measures the builder/ and recipes/ of another checkout.
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -26,6 +25,7 @@ from builder.edges.store import Store  # noqa: E402
 from tests.truth import judge, score, servers, small  # noqa: E402
 
 MEAN_OF = ("nginx", "redis", "memcached")
+LIMIT_S = 400.0  # of one program's analysis
 HEAD = (
     f"{'program':<22}{'static':>7}{'traced':>7}{'missed':>7}{'prec':>6}{'recall':>7}{'F1':>6}"
     f"{'gates':>10}{'gprec':>6}{'open':>5}{'cold s':>8}{'warm s':>8}"
@@ -42,7 +42,7 @@ def row(one: score.Score, cold_s: float, warm_s: float) -> str:
     )
 
 
-def details(one: score.Score, *, gates: bool) -> None:
+def details(one: score.Score, *, gates: bool, why: bool) -> None:
     """What was missed and by which path, files that the closure lacks, gates too many."""
     for miss in one.misses:
         print(f"    MISSED {miss.name} ({miss.count} times) at {miss.site}")
@@ -56,9 +56,14 @@ def details(one: score.Score, *, gates: bool) -> None:
         print(f"    opened, not in the closure: {' '.join(one.unfound_files)}")
     if gates and one.extra_gates:
         print(f"    gates too many: {' '.join(one.extra_gates)}")
+    lacking = set(servers.earlier().get(one.name, ())) - set(one.static)
+    if lacking:
+        print(f"    MISSED of an earlier trace: {' '.join(sorted(lacking))}")
+    for reason in one.reasons if why else ():
+        print(f"    not traced: {reason}")
 
 
-def of_servers(names: Sequence[str], live: bool) -> list[score.Score]:
+def of_servers(names: Sequence[str], live: bool, why: bool) -> list[score.Score]:
     """Each server, measured in a process of its own with an empty store."""
     found = []
     for name in names:
@@ -67,32 +72,43 @@ def of_servers(names: Sequence[str], live: bool) -> list[score.Score]:
         except servers.CannotRun as error:
             print(f"{name:<22}skipped: {error}")
             continue
-        argv = [sys.executable, "-c", f"import sys; sys.path[:0] = {sys.path[:2]!r}\n"
-                "from tests.bench.analysis import timed; timed(sys.argv[1])", name]  # fmt: skip
-        done = subprocess.run(argv, cwd=HERE, stdout=subprocess.PIPE, check=True)
-        cold, warm = json.loads(done.stdout.splitlines()[-1])
-        one = judge.judged(truth, Store(Path(tempfile.gettempdir(), f"kiln-bench-{os.getuid()}")))
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                cold, warm = measured(name, folder)
+            except subprocess.TimeoutExpired:
+                print(f"{name:<22}the analysis took more than {LIMIT_S} s", flush=True)
+                continue
+            except subprocess.CalledProcessError as error:
+                print(f"{name:<22}the analysis failed: {error.stderr.decode().strip().splitlines()[-1]}", flush=True)
+                continue
+            one = judge.judged(truth, Store(Path(folder)))
         found.append(one)
         print(row(one, cold, warm), flush=True)
-        details(one, gates=True)
+        details(one, gates=True, why=why)
     return found
 
 
-def timed(name: str) -> None:
-    """Print the seconds that a server's analysis takes with nothing in the store, and with summaries there."""
-    case = servers.case(name, Store())
-    with tempfile.TemporaryDirectory() as folder:
-        store = Store(Path(folder))
-        times = []
-        for _ in range(2):
-            started = time.perf_counter()
-            judge.analysed(case, store)
-            times.append(time.perf_counter() - started)
-            judge.forget_results(store)
+def measured(name: str, store: str) -> tuple[float, float]:
+    """Seconds of a server's analysis with an empty store, and with its files' summaries in the store."""
+    start = f"import sys; sys.path[:0] = {sys.path[:2]!r}; from tests.bench.analysis import timed; timed(*sys.argv[1:])"
+    argv = [sys.executable, "-c", start, name, store]
+    done = subprocess.run(argv, cwd=HERE, capture_output=True, check=True, timeout=LIMIT_S)
+    cold, warm = json.loads(done.stdout.splitlines()[-1])
+    return cold, warm
+
+
+def timed(name: str, folder: str) -> None:
+    """Print the seconds of two analyses, the second with the first one's summaries."""
+    case, store, times = servers.case(name, Store()), Store(Path(folder)), []
+    for _ in range(2):
+        started = time.perf_counter()
+        judge.analysed(case, store)
+        times.append(time.perf_counter() - started)
+        judge.forget_results(store)
     print(json.dumps(times))
 
 
-def of_small(programs: Sequence[small.Small]) -> list[score.Score]:
+def of_small(programs: Sequence[small.Small], why: bool) -> list[score.Score]:
     """Each small program traced now and analysed with one store for all."""
     found = []
     with tempfile.TemporaryDirectory() as folder:
@@ -102,7 +118,7 @@ def of_small(programs: Sequence[small.Small]) -> list[score.Score]:
             started = time.perf_counter()
             one = judge.judged(truth, store)
             print(row(one, time.perf_counter() - started, 0.0), flush=True)
-            details(one, gates=len(programs) < 5)
+            details(one, gates=len(programs) < 5, why=why)
             found.append(one)
     return found
 
@@ -126,13 +142,14 @@ def main() -> None:
     parser.add_argument("names", nargs="*", default=["servers", "small"])
     parser.add_argument("--source", help="a checkout whose builder/ and recipes/ are measured (default: this one)")
     parser.add_argument("--live", action="store_true", help="record servers anew instead of using the kept traces")
+    parser.add_argument("--why", action="store_true", help="the evidence of every need that was not traced")
     wanted = parser.parse_args()
     every = {program.name: program for program in small.programs()}
     names = [n for name in wanted.names for n in (servers.NAMES if name == "servers" else [name])]
     chosen = [n for name in names for n in (every if name == "small" else [name])]
     print(HEAD)
-    big = of_servers([n for n in chosen if n in servers.NAMES], wanted.live)
-    little = of_small([every[n] for n in chosen if n in every and n not in servers.NAMES])
+    big = of_servers([n for n in chosen if n in servers.NAMES], wanted.live, wanted.why)
+    little = of_small([every[n] for n in chosen if n in every and n not in servers.NAMES], wanted.why)
     for unknown in set(chosen) - set(servers.NAMES) - set(every):
         print(f"{unknown}: not on this machine, or no such program")
     summary("nginx, redis, memcached", [s for s in big if s.name in MEAN_OF])

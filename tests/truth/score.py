@@ -37,6 +37,7 @@ class Score(Value, frozen=True):
     unfound_files: tuple[str, ...] = ()  # opened by the program itself, not in the closure that was found for it
     unresolved: int = 0
     feature_misses: tuple[str, ...] = ()  # needs beyond numbers that were traced and not found
+    reasons: tuple[str, ...] = ()  # why each gate and call is found that was not traced, with its best evidence
 
     @property
     def missed(self) -> tuple[str, ...]:
@@ -84,8 +85,20 @@ def score(
     beyond = {i for i in traced_ids if not i.startswith("syscall:")}
     return Score(
         name, tuple(sorted(static)), tuple(sorted(traced)), tuple(misses), gates(ids), gates(traced_ids),
-        unfound_files, len(needs.unresolved), tuple(sorted(beyond - ids)),
+        unfound_files, len(needs.unresolved), tuple(sorted(beyond - ids)), tuple(_reasons(needs, traced_ids)),
     )  # fmt: skip
+
+
+def _reasons(needs: Needs, traced: set[str]) -> Iterator[str]:
+    """A line for each need that was not traced: the gates it alone may bring, evidence, chain."""
+    have = set(gates(traced))
+    for need in needs.needs:
+        if need.id not in traced:
+            brings = [gate for gate in gates([need.id]) if gate not in have]
+            for one in need.evidence[:1]:
+                place = f"{one.function}@{one.file}+{one.address:#x}" if one.file else ""
+                chain = f" < {' < '.join(reversed(one.chain))}" if one.chain else ""
+                yield f"{need.id} [{' '.join(brings)}] {one.how} {place} ({need.sites} sites){chain}"
 
 
 def _best(calls: tuple[TracedCall, ...], name: str) -> TracedCall:

@@ -75,9 +75,9 @@ class Session:
             raise
         running.finish()
 
-    def run(self, *arguments: str, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> None:
-        """The program from start to end."""
-        self.start(*arguments, stdin=stdin, env=env).finish()
+    def run(self, *arguments: str, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> int:
+        """The program from start to end: its exit code."""
+        return self.start(*arguments, stdin=stdin, env=env).finish()
 
     def http(
         self, path: str, method: str = "GET", data: bytes | None = None, headers: Mapping[str, str] | None = None
@@ -138,8 +138,8 @@ class Running:
         self.process.send_signal(number)
         time.sleep(0.4)
 
-    def finish(self) -> None:
-        """Wait for the end and keep the trace."""
+    def finish(self) -> int:
+        """Wait for the end and keep the trace: the exit code."""
         try:
             self.process.wait(STOP_LIMIT_S)
         except subprocess.TimeoutExpired as error:
@@ -151,3 +151,4 @@ class Running:
         self.session.traces.append(recorded.read(self.out, self.session.app, self.session.real, self.session.root))
         self.out.unlink()
         self.out.parent.rmdir()
+        return self.process.returncode

@@ -30,10 +30,10 @@ class Memory:
 @dataclass(frozen=True, slots=True)
 class Step:
     """What one instruction does. `kind` says where control goes: `next`, `nop` (padding), `call`, `jump`, `branch`,
-    `return`, `stop` (never onward), `syscall`. `target` is a direct target; `through` the memory an indirect call or jump reads its
-    target from; both None: it goes through a register. `sets` (register, bits, expression) and `stores` (memory,
-    bytes, expression) use the registers as they were before. `compares` is a register with the constant it is
-    compared with; `equal` tells whether a branch is taken when the comparison before it was equal."""
+    `return`, `stop` (never onward), `syscall`. `target` is a direct target; `through` the memory an indirect call or
+    jump reads its target from; both None: it goes through a register. `sets` (register, bits, expression) and
+    `stores` (memory, bytes, expression) use the registers as they were before. `compares` is a register with the
+    constant it is compared with; `equal` tells whether a branch is taken when the comparison before it was equal."""
 
     address: int
     size: int

@@ -1,5 +1,6 @@
 """What brings something in alone: dominators against the plain way, which is to take each node out and look again."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,11 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from builder import analysing
-from builder.analyse import alone, dominators
+from builder.analyse import alone, dominators, needs, spots
+from builder.analyse.hints import Hint, reached_with
+from builder.analyse.reach import reach
 from builder.analysing import Subject
 from builder.analysing_alone import savings
 from builder.analysis_documents import Saving
 from builder.configure.recipes import Rule
+from builder.definition import Declared
 from builder.edges.store import Store
 from tests.unit.analyse.programs import Build
 
@@ -71,6 +75,18 @@ def subject(build: Build, store: Store) -> Subject:
 @pytest.fixture(scope="module")
 def found(subject: Subject) -> dict[str, Saving]:
     return {saving.function: saving for saving in savings(subject, RULES, frozenset())}
+
+
+@pytest.mark.parametrize("hints", [(), (Hint("h", "alone", "r", functions=("first",)),)])
+def test_every_place_that_the_analysis_counts_is_told(subject: Subject, hints: tuple[Hint, ...]) -> None:
+    counted = needs.assess(subject.members, Declared(), hints=hints)
+    reached = reach(subject.members)
+    told = Counter(one.need for one in spots.told(reached_with(subject.members, hints, reached)[0]))
+    implied = {f"syscall:{name}" for name in needs.KERNEL_IMPLIES}
+    assert {n.id: n.sites for n in counted.needs if n.id not in implied} == {
+        need: count for need, count in told.items() if need not in implied
+    }
+    assert ("syscall:timerfd_create" in told) == (not hints)
 
 
 def test_the_graph_holds_exactly_what_can_run(subject: Subject) -> None:

@@ -150,7 +150,6 @@ def test_a_file_that_cannot_be_analysed(
         (("--app", "hello", "--root", "/"), "--root goes with --file"),
         (("--file", "/bin/sh", "--root", "/absent"), "no such folder"),
         (("--file", "/bin/sh", "--with-trace"), "--with-trace goes with --app"),
-        (("--app", "hello", "--with-trace"), "there is no trace"),
         (("--app", "hello", "--syscall", "writ"), "near it: writ"),
         (("--app", "hello", "--against", "HEAD", "--alone"), "goes with none of"),
     ],
@@ -192,6 +191,12 @@ def test_a_traced_call_that_was_not_expected_is_an_error_of_the_analysis(checkou
     record(checkout, TracedCall("writev", Spot("/bin/hello", 0)), TracedCall("reboot", Spot("", 0x10)))
     outcome = checkout.run("analyse", "--app", "hello", "--with-trace")
     refused(outcome, 6, "syscall:reboot", "not in the closure")
+
+
+def test_without_a_trace_it_says_how_to_record_one(checkout: Checkout) -> None:
+    (checkout.root / "images/hello/trace.json").unlink(missing_ok=True)
+    outcome = checkout.run("analyse", "--app", "hello", "--with-trace")
+    refused(outcome, 2, "there is no trace", "./invoke trace --app hello")
 
 
 def test_a_broken_trace_is_named(checkout: Checkout) -> None:

@@ -48,7 +48,7 @@ FOUND = Analysis(
         Feature("socket:AF_UNIX", "unresolved", "app", 2, (GUESS,)),
     ),
     options=(
-        SwitchedOn("EPOLL", "y", ("syscall:epoll_wait",)),
+        SwitchedOn("EPOLL", "y", ("syscall:epoll_wait",), "traced"),
         SwitchedOn("NET", "y", ("socket:AF_UNIX", *ACCEPT)),
         SwitchedOn("LOG_BUF_SHIFT", "12", ("syscall:exit",)),
     ),
@@ -66,6 +66,7 @@ FOUND = Analysis(
     ),
     app="service",
     traced=True,
+    hints=("glibc: no iconv", "image.toml: getaddrinfo@libc.so.6"),
     seconds=0.123,
 )  # fmt: skip
 SAVINGS = (

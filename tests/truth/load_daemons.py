@@ -47,6 +47,28 @@ MEMCACHED = (
 )
 
 
+SQL = """
+create table t (a integer primary key, b text);
+with recursive n(x) as (values (1) union all select x + 1 from n where x < 3000) insert into t select x, hex(x) from n;
+begin; update t set b = b || 'x' where a % 2; commit;
+create index i on t (b); analyze; select count(*), sum(a) from t where b like '%1%' order by b;
+.mode json
+select * from t limit 2;
+.backup /tmp/copy.db
+.once /tmp/out.txt
+.dump
+pragma journal_mode = wal; insert into t values (90000, 'wal'); pragma wal_checkpoint; pragma integrity_check; vacuum;
+attach '/tmp/copy.db' as other; create temp table u as select * from other.t; select random();
+create virtual table f using fts5(x); insert into f values ('some words'); select * from f where f match 'words';
+.import --csv /tmp/in.csv csv
+.tables
+.timer on
+select readfile('/tmp/in.csv') is null, writefile('/tmp/w', 'x');
+.shell true
+.quit
+"""
+
+
 def nginx(session: Session) -> None:
     """Static files, compression, listing, proxying with a cache, uploads, reload, reopened logs, a graceful end."""
     session.write("/etc/nginx/kiln.conf", NGINX.format(port=session.port))
@@ -144,3 +166,13 @@ def memcached(session: Session) -> None:
         session.talk(b"lru_crawler metadump all\r\n", b"watch fetchers\r\n", pause_s=0.2)
         session.talk(b"quit\r\n")
         time.sleep(1.0)
+
+
+def sqlite3(session: Session) -> None:
+    """Tables, indexes, transactions, both journals, backup, import, export, a second reader of a locked database."""
+    session.write("/tmp/in.csv", "a,b\n1,2\n")
+    session.run("/tmp/t.db", stdin=SQL.encode())
+    assert session.path("/tmp/copy.db").stat().st_size > 100_000
+    waiting = session.start("/tmp/t.db", "begin exclusive; select sum(a) from t;", ".shell sleep 1", stdin=b"")
+    session.run("-readonly", "-cmd", ".timeout 200", "/tmp/t.db", "select count(*) from t")
+    waiting.finish()
