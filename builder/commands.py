@@ -206,18 +206,16 @@ def list_images(root: Path, *, as_json: bool) -> None:
 
 
 def explain(root: Path, app: str, wish: Mapping[str, str], *, as_json: bool) -> None:
-    """Print why a system call, an option, a file or a package is in an image."""
+    """Print why an option, a file or a package is in an image; needs are `explaining.need`'s part."""
     asked = {kind: value for kind, value in wish.items() if value}
     if len(asked) != 1:
         raise DefinitionError(
-            "explain wants one of --syscall, --option, --file, --package", "see ./invoke --help explain"
+            "explain wants one of --syscall, --need, --option, --file, --package", "see ./invoke --help explain"
         )
     place = Place(root)
     (kind, value), options = next(iter(asked.items())), results.load(place, app, ImageOptions)
     needs, files = results.load(place, app, ImageNeeds), results.load(place, app, ImageFiles)
     match kind:
-        case "syscall":
-            text = explanations.syscall(value, needs, options)
         case "option":
             text = explanations.option(value, options, (place.dist / app / "kernel.config").read_text())
         case "file":

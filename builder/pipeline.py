@@ -123,7 +123,7 @@ def build(app: str, place: Place, wishes: Wishes, store: Store, ledger: Ledger, 
 
     with ledger.stage("needs", {"application": gathered.key, "agent": digest_tree(agent)}) as stage:
         tree = whole_tree(gathered.available, gathered.overlay)
-        needs = _analyse(tree, definition, place, store)
+        needs = analyse(tree, definition, place, store)
         agent_needs = analysis.analyse(agent, loader.resolve(agent, ["/init"]), store, by="agent")
         wanted = implied.merge(needs.needs, agent_needs.needs, implied.by_definition(definition))
         syscalls = implied.kept(wanted)
@@ -192,12 +192,18 @@ def missing_libraries(definition: Definition) -> Callable[[Tree], tuple[str, ...
     return missing
 
 
-def _analyse(tree: Tree, definition: Definition, place: Place, store: Store) -> Needs:
+def analyse(tree: Tree, definition: Definition, place: Place, store: Store) -> Needs:
+    """What the application asks of the kernel, by its closure and with the hints that apply."""
     programs, plugins = programs_of(tree, definition)
     run = definition.run
     found = opened.complete(tree, programs, plugins, environment=run.environment, directory=run.directory)
-    hints = hinting.applicable((*hinting.load(place.recipes), *map(hinting.of_entry, definition.hint)), tree)
+    hints = hints_for(tree, definition, place)
     return analysis.analyse(tree, found.files, store, declared=definition.needs, hints=hints)
+
+
+def hints_for(tree: Tree, definition: Definition, place: Place) -> tuple[hinting.Hint, ...]:
+    """The hints whose conditions on files hold: Kiln's own and the definition's."""
+    return hinting.applicable((*hinting.load(place.recipes), *map(hinting.of_entry, definition.hint)), tree)
 
 
 def _known_features(definition: Definition, place: Place) -> None:

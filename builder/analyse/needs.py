@@ -48,12 +48,12 @@ def analyse(
     be read, and for declared system calls that do not exist.
     """
     declared = declared or Declared()
-    files = [(f, _content(tree, f)) for f in closure]
+    files = [(f, content_of(tree, f)) for f in closure]
     identity = [analyser_digest(), by, declared, hints, [(f, e.sha256 or digest_file(Path(e.host))) for f, e in files]]
     key = digest_bytes(msgspec.json.encode(identity))
 
     def fill(folder: Path) -> None:
-        members = _members([(f, e, s) for f, e in files for s in (load_summary(e, f.path, store),)])
+        members = members_of([(f, e, s) for f, e in files for s in (load_summary(e, f.path, store),)])
         result = msgspec.structs.replace(assess(members, declared, by, hints), closure=closure)
         (folder / "needs.msgpack").write_bytes(msgspec.msgpack.encode(result))
 
@@ -82,14 +82,15 @@ def analyser_digest() -> str:
     return digest.hexdigest()
 
 
-def _content(tree: Tree, file: ClosureFile) -> File:
+def content_of(tree: Tree, file: ClosureFile) -> File:
+    """A closure file's entry; AnalysisError where the tree has none."""
     entry = paths.find(tree, file.path)
     if entry is None:
         raise AnalysisError(f"{file.path}: in the closure but not among the image's files", "resolve the closure again")
     return entry
 
 
-def _members(files: Iterable[tuple[ClosureFile, File, Summary]]) -> list[Member]:
+def members_of(files: Iterable[tuple[ClosureFile, File, Summary]]) -> list[Member]:
     """One member for each content, the loader last before plugins: that is where it stands in the lookup order."""
     order = {"program": 0, "needed": 1, "interpreter": 2, "plugin": 3}
     seen: set[str] = set()
@@ -130,8 +131,8 @@ def _asked(reached: Reached, declared: Declared) -> tuple[Found, list[Unresolved
             open_.append(finding)
             continue
         evidence = _evidence(reached, finding)
-        for need in _needs(reached, finding, finding.values):
-            if not _taken_out(reached, finding, need):
+        for need in needs_of(reached, finding, finding.values):
+            if not taken_out(reached, finding, need):
                 _note(found, need, evidence)
     unresolved = list(_close(reached, found, open_))
     _paths(reached, found)
@@ -153,7 +154,7 @@ def _note(found: Found, need: str, evidence: Evidence) -> None:
         found.setdefault(need, []).append(evidence)
 
 
-def _needs(reached: Reached, finding: Finding, values: tuple[int, ...]) -> tuple[str, ...]:
+def needs_of(reached: Reached, finding: Finding, values: tuple[int, ...]) -> tuple[str, ...]:
     """The needs of known values; a number that no kernel has answers ENOSYS and gives none."""
     if finding.kind == NUMBER:
         name = syscall_names().get(values[0])
@@ -162,7 +163,7 @@ def _needs(reached: Reached, finding: Finding, values: tuple[int, ...]) -> tuple
     return telling.needs(*finding.kind, values, text)
 
 
-def _taken_out(reached: Reached, finding: Finding, need: str) -> bool:
+def taken_out(reached: Reached, finding: Finding, need: str) -> bool:
     """Whether a hint says that a need does not arise here."""
     cut = reached.cut.needs
     places = (finding.node, finding.made[0], (finding.node[0], -1), (finding.made[0][0], -1))
@@ -182,10 +183,10 @@ def _evidence(reached: Reached, finding: Finding, how: str = "") -> Evidence:
 def _close(reached: Reached, found: Found, open_: Iterable[Finding]) -> Iterator[Unresolved]:
     """Count what could not be decided as everything it may be."""
     for finding in open_:
-        assumed, why = _assumed(reached, found, finding)
+        assumed, why = assumed_of(reached, found, finding)
         evidence = _evidence(reached, finding, f"assumed: {why}")
         for need in assumed:
-            if not _taken_out(reached, finding, need):
+            if not taken_out(reached, finding, need):
                 _note(found, need, evidence)
         if assumed or finding.kind == NUMBER:
             yield Unresolved(evidence.file, finding.address, evidence.function, why, _shown(assumed))
@@ -195,7 +196,8 @@ def _shown(assumed: tuple[str, ...]) -> tuple[str, ...]:
     return assumed if len(assumed) < len(syscall_names()) else ("syscall:*",)
 
 
-def _assumed(reached: Reached, found: Found, finding: Finding) -> tuple[tuple[str, ...], str]:
+def assumed_of(reached: Reached, found: Found, finding: Finding) -> tuple[tuple[str, ...], str]:
+    """What an undecided place is counted as, and why. `found` are the needs known so far."""
     if finding.kind != NUMBER:
         rule = telling.rules(finding.kind[0])[finding.kind[1]]
         return rule.assumed, f"{finding.kind[0]}: {finding.why}"

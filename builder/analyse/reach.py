@@ -114,12 +114,12 @@ def reach(members: Sequence[Member], cut: Cut = Cut()) -> Reached:
         reached.exports.append(table)
     queue: deque[Node] = deque()
     for i, member in enumerate(members):
-        _add(reached, queue, None, _starts(reached, i, member))
+        _add(reached, queue, None, starts(reached, i, member))
     while queue:
         while queue:
             node = queue.popleft()
             _add(reached, queue, node, ((n, "referred to") for n in reached.onward(*node)))
-        _add(reached, queue, None, _asked_by_name(reached))
+        _add(reached, queue, None, asked_by_name(reached))
     return reached
 
 
@@ -130,7 +130,7 @@ def _add(reached: Reached, queue: "deque[Node]", parent: Node | None, found: Ite
             queue.append(node)
 
 
-def _starts(reached: Reached, i: int, member: Member) -> Iterator[tuple[Node, str]]:
+def starts(reached: Reached, i: int, member: Member) -> Iterator[tuple[Node, str]]:
     summary = member.summary
     if summary.entry >= 0 and member.file.why in ("program", "interpreter"):
         yield (i, summary.entry), "entry point"
@@ -144,7 +144,7 @@ def _starts(reached: Reached, i: int, member: Member) -> Iterator[tuple[Node, st
         yield from _named(reached, i, summary.words, "the loader may look it up by name")
 
 
-def _asked_by_name(reached: Reached) -> Iterator[tuple[Node, str]]:
+def asked_by_name(reached: Reached) -> Iterator[tuple[Node, str]]:
     """Functions that reachable code may ask for with dlsym: constant names; where a name is not known, every text of
     that file that is some file's function name."""
     for i, member in enumerate(reached.members):

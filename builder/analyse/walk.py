@@ -118,6 +118,23 @@ class Walk:
             queue.extend(self._preloaded(process))
         self._libraries(process, queue)
 
+    def library(self, path: str) -> None:
+        """Add a shared object that no program of the walk opens, with what it needs, as a program of its C library
+        would map it."""
+        file = self.guest.elf(path)
+        machine = MACHINES[file.machine]
+        musl = any(name.startswith(("libc.musl-", "ld-musl-")) or name == "libc.so" for name in file.needed)
+        self._list(path, "", file.soname, "plugin")
+        rules = search.rules(self.guest, machine, "", self.environment, self.directory)
+        if musl:
+            rules = search.rules(self.guest, machine, f"/lib/{machine.musl_loader}", self.environment, self.directory)
+        one = Loaded(path, file, posixpath.dirname(self.guest.real(path)))
+        process = Process(one, Search(self.guest, rules), {} if musl else {VDSO: ""})
+        process.add(one)
+        process.real[self.guest.real(path)] = path
+        self.processes.append(process)
+        self._libraries(process, deque([one]))
+
     def _preloaded(self, process: Process) -> Iterator[Loaded]:
         """LD_PRELOAD, then (glibc) /etc/ld.so.preload; what is not found is passed over with a warning."""
         names = re.split(r"[ :]+" if not process.search.rules.musl else r"[\s:]+",
