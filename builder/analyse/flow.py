@@ -168,9 +168,10 @@ class _Flow:
 
     def learned(self, before: Step | None, step: Step) -> State:
         """What a register holds where a comparison with a constant just before turned out equal."""
-        if step.equal is None or before is None or before.compares is None:
+        compares = step.compares or (before.compares if before else None)
+        if step.equal is None or compares is None:
             return {}
-        register, bits, constant = before.compares
+        register, bits, constant = compares
         return {register: frozenset((constant & ((1 << bits) - 1),))} if bits >= 32 else {}
 
     def apply(self, step: Step, state: State) -> None:

@@ -1,0 +1,159 @@
+"""Addresses that AArch64 code makes of two parts: `adrp` gives a page, a later instruction the place in it.
+
+From each `adrp` on, every path is followed as long as the register holds the page: also past calls (gcc knows what
+registers its own functions leave alone), out of the unit (cold parts of functions are units of their own) and over
+indirect jumps. What an instruction that no path is certain to lead to would compute counts as referred to, but begins
+no object. A page that is kept in memory, computed with, or never used counts as a whole.
+"""
+
+from builder.analyse.arch import Text, Unit
+from builder.analyse.arch.aarch64_words import (
+    ADR,
+    ADRP,
+    BRANCH,
+    CALL,
+    EXCEPTION,
+    INVALID,
+    JUMP,
+    KINDS,
+    REGISTER,
+    add_immediate,
+    branch_target,
+    loads,
+    page_of,
+    read,
+    scaled_size,
+    written,
+)
+
+KEPT = range(19, 29)  # registers that calls leave alone
+LONGEST = 4096  # instructions followed from one page's origin; behind them the page counts as a whole
+
+
+class Pages:
+    """Follows pages through the code of one file."""
+
+    def __init__(self, text: Text) -> None:
+        self.text = text
+        self.heads: dict[tuple[int, int], list[int]] = {}
+
+    def pair(self, words: "memoryview[int]", i: int, at: int, unit: Unit) -> None:
+        """The addresses made from the `adrp` that is word `i` and stands at `at`."""
+        word = words[i]
+        register, page = word & 31, page_of(word, at)
+        if i + 1 < len(words):  # most often the next instruction completes it in the same register
+            after = words[i + 1]
+            if after >> 5 & 31 == register and after & 31 == register:
+                if (offset := add_immediate(after)) >= 0:
+                    unit.places.add(page + offset)
+                    return
+                if after & 0xFFC00000 in (0xF9400000, 0xB9400000):
+                    unit.data.add(page + (after >> 10 & 0xFFF) * scaled_size(after))
+                    return
+        _Walk(self, unit, page).run(at + 4, register)
+
+    def after_barriers(self, unit: Unit) -> list[int]:
+        """Places in a unit behind instructions that never run on: indirect jumps and exceptions may lead there."""
+        key = (unit.start, unit.end)
+        if key not in self.heads:
+            words = self.text.words(unit.start)
+            if words is None:
+                return []
+            base, view = words
+            first, last = (unit.start - base) // 4, min((unit.end - base) // 4, len(view)) - 1
+            self.heads[key] = [base + 4 * (i + 1) for i in range(first, last) if _ends(view[i])]
+        return self.heads[key]
+
+
+def _ends(word: int) -> bool:
+    kind = KINDS[word >> 24]
+    return kind in (JUMP, INVALID) or (kind == REGISTER and word >> 21 & 3 != 1) or word & 0xFFE0001F == 0xD4200000
+
+
+class _Walk:
+    """The paths from one `adrp`."""
+
+    def __init__(self, pages: Pages, unit: Unit, page: int) -> None:
+        self.pages, self.unit, self.page = pages, unit, page
+        self.seen: set[tuple[int, int]] = set()
+        self.todo: list[tuple[int, int, bool]] = []
+        self.everywhere: set[int] = set()  # registers in which it may have arrived behind every barrier
+        self.used = False
+
+    def run(self, at: int, register: int) -> None:
+        """Follow all paths from an address on, with the page in a register."""
+        self.todo.append((at, register, True))
+        while self.todo:
+            if len(self.seen) > LONGEST:
+                self.used = False
+                break
+            self.path(*self.todo.pop())
+        if not self.used:
+            self.unit.pages.add(self.page)
+
+    def path(self, at: int, register: int, certain: bool) -> None:
+        """Follow one path until the register is written."""
+        found = self.pages.text.words(at)
+        if found is None:
+            return
+        base, words = found
+        seen = self.seen
+        for i in range((at - base) // 4, len(words)):
+            key = (i * 4 + base, register)
+            if key in seen:
+                return
+            seen.add(key)
+            word = words[i]
+            kind = KINDS[word >> 24]
+            if kind == INVALID:
+                return
+            if kind in (JUMP, BRANCH, CALL, REGISTER, EXCEPTION):
+                if not self.control(word, kind, key[0], register, certain):
+                    return
+                certain = certain and kind not in (CALL, REGISTER)
+                continue
+            if kind in (ADR, ADRP):
+                if word & 31 == register:
+                    return
+                continue
+            if register in (word & 31, word >> 5 & 31, word >> 10 & 31, word >> 16 & 31):
+                self.use(word, key[0], register, certain)
+                if register in written(word):
+                    return
+
+    def control(self, word: int, kind: int, at: int, register: int, certain: bool) -> bool:
+        """Note where an instruction leads to; whether it runs on."""
+        if kind in (JUMP, BRANCH):
+            self.todo.append((branch_target(word, at), register, certain))
+            return kind == BRANCH
+        if kind == EXCEPTION:
+            return word & 0xFFE0001F != 0xD4200000
+        calls = kind == CALL or word >> 21 & 3 == 1
+        if (register in KEPT if calls else word >> 21 & 3 == 0) and register not in self.everywhere:
+            self.everywhere.add(register)
+            self.todo.extend((a, register, False) for a in self.pages.after_barriers(self.unit))
+        return calls and register != 30
+
+    def use(self, word: int, at: int, register: int, certain: bool) -> None:
+        """Note what an instruction does with the page."""
+        if word >> 5 & 31 == register:
+            if (offset := add_immediate(word)) >= 0:
+                (self.unit.places if certain else self.unit.maybe).add(self.page + offset)
+                self.used = True
+                return
+            if size := scaled_size(word):
+                self.unit.data.add(self.page + (word >> 10 & 0xFFF) * size)
+                self.used = True
+                if register not in read(word):
+                    return
+            elif loads(word) and word & 0x3B200C00 == 0x38000000:  # unscaled offset
+                self.unit.data.add(self.page)
+                self.used = True
+                self.unit.pages.add(self.page)
+                return
+        if word & 0xFFE0FFE0 == 0xAA0003E0 and word >> 16 & 31 == register:  # mov
+            self.todo.append((at + 4, word & 31, certain))
+            self.used = True
+        elif register in read(word) or (loads(word) and word >> 5 & 31 == register):
+            self.unit.pages.add(self.page)
+            self.used = True
