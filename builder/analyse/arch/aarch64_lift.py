@@ -27,7 +27,6 @@ from builder.analyse.arch.aarch64_words import (
     logical_immediate,
     page_of,
     scaled_size,
-    signed,
     written,
 )
 
@@ -248,29 +247,42 @@ def _conditional(word: int, bits: int) -> Expression | None:
 def masked(code: bytes, start: int) -> bytes:
     """The code without what a linker fills in: distances of calls, of jumps out of it and of literals, pages and the
     places in them, offsets of this thread's data; padding after it is left out."""
-    out = bytearray(code[: len(code) & ~3])
-    words = memoryview(out).cast("I")
+    source = memoryview(code[: len(code) & ~3]).cast("I")
     split: set[int] = set()  # registers that hold a page, or this thread's pointer
+    ever: set[int] = set()
+    out = [0] * len(source)
     length = 0
-    for i, word in enumerate(memoryview(bytes(out)).cast("I")):
-        kind, base = KINDS[word >> 24], word >> 5 & 31
-        if word != NOP and word:
-            length = i + 1
-        if kind in (CALL, JUMP, BRANCH):
-            outside = not start <= branch_target(word, start + 4 * i) < start + len(code)
-            words[i] = word & (0xFC000000 if kind != BRANCH else 0xFF00001F) if outside else word
+    for i, word in enumerate(source):
+        kind = KINDS[word >> 24]
+        length = i + 1 if word not in (NOP, 0) else length
+        out[i] = _blanked(word, start + 4 * i, range(start, start + len(code)), split, source[i - 1] if i else 0)
+        if kind == JUMP or (kind == REGISTER and word >> 21 & 3 != 1):
+            split = set(ever)  # what follows is reached from elsewhere
+        elif kind in (CALL, BRANCH, REGISTER):
             continue
-        if kind in (ADR, ADRP):
-            words[i] = word & 0x9F00001F
-            split |= {word & 31}
-            continue
-        if base in split and (add_immediate(word) >= 0 or scaled_size(word)):
-            words[i] = word & 0xFFC003FF
-        thread = word & 0xFFFFFFE0 == 0xD53BD040 or (base in split and word & 0xFFC00000 == 0x91400000)
-        if not (base == word & 31 and word & 0xFFC00000 == 0x91400000):
-            split -= set(written(word))
-        split |= {word & 31} if thread else set()
-    return bytes(out[: 4 * length])
+        elif kind in (ADR, ADRP) or word & 0xFFFFFFE0 == THREAD:
+            split.add(word & 31)
+            ever.add(word & 31)
+        elif not (word & 0xFFC00000 == 0x91400000 and word >> 5 & 31 in split):  # add of the upper part
+            split.difference_update(written(word))
+        else:
+            split.add(word & 31)
+    return b"".join(word.to_bytes(4, "little") for word in out[:length])
 
 
-_ = signed
+THREAD = 0xD53BD040  # mrs x0, tpidr_el0
+
+
+def _blanked(word: int, at: int, inside: range, split: set[int], before: int) -> int:
+    """An instruction without what a linker fills in; `split` are registers with the first part of an address."""
+    kind = KINDS[word >> 24]
+    if kind in (CALL, JUMP, BRANCH):
+        if branch_target(word, at) in inside:
+            return word
+        return word & (0xFC000000 if kind != BRANCH else 0xFF00001F)
+    if kind in (ADR, ADRP):
+        return word & 0x9F00001F
+    if word >> 5 & 31 in split and (add_immediate(word) >= 0 or scaled_size(word)):
+        return word & 0xFFC003FF
+    offset = before & 0xFFE0001F == 0xD2A00000 | word & 31 and word & 0xFFE00000 == 0xF2800000  # of thread's data
+    return word & 0xFFE0001F if offset else word

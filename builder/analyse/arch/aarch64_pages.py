@@ -21,13 +21,17 @@ from builder.analyse.arch.aarch64_words import (
     branch_target,
     loads,
     page_of,
+    pair_offset,
     read,
     scaled_size,
+    signed,
+    stack_slot,
     written,
 )
 
+CONTROLS = frozenset((JUMP, BRANCH, CALL, REGISTER, EXCEPTION))
 KEPT = range(19, 29)  # registers that calls leave alone
-LONGEST = 4096  # instructions followed from one page's origin; behind them the page counts as a whole
+LONGEST = 20000  # instructions followed from one page's origin; behind them the page counts as a whole
 
 
 class Pages:
@@ -51,6 +55,14 @@ class Pages:
                     unit.data.add(page + (after >> 10 & 0xFFF) * scaled_size(after))
                     return
         _Walk(self, unit, page).run(at + 4, register)
+
+    def save_slot(self, unit: Unit, register: int) -> int:
+        """Where the first store of a register into a unit's frame puts it, or -1."""
+        found = self.text.words(unit.start)
+        base, words = found if found else (unit.start, ())
+        first = (unit.start - base) // 4
+        slots = (stack_slot(word, register) for word in words[first : first + (unit.end - unit.start) // 4])
+        return next((slot for slot in slots if slot >= 0), -1)
 
     def after_barriers(self, unit: Unit) -> list[int]:
         """Places in a unit behind instructions that never run on: indirect jumps and exceptions may lead there."""
@@ -91,7 +103,7 @@ class _Walk:
         if not self.used:
             self.unit.pages.add(self.page)
 
-    def path(self, at: int, register: int, certain: bool) -> None:
+    def path(self, at: int, register: int, certain: bool) -> None:  # noqa: PLR0911 - one for each end
         """Follow one path until the register is written."""
         found = self.pages.text.words(at)
         if found is None:
@@ -107,19 +119,20 @@ class _Walk:
             kind = KINDS[word >> 24]
             if kind == INVALID:
                 return
-            if kind in (JUMP, BRANCH, CALL, REGISTER, EXCEPTION):
+            if kind in CONTROLS:
                 if not self.control(word, kind, key[0], register, certain):
                     return
                 certain = certain and kind not in (CALL, REGISTER)
+                if kind in (CALL, REGISTER) and key[0] + 4 == self.unit.end:
+                    return  # a call that does not come back
                 continue
             if kind in (ADR, ADRP):
                 if word & 31 == register:
                     return
                 continue
-            if register in (word & 31, word >> 5 & 31, word >> 10 & 31, word >> 16 & 31):
-                self.use(word, key[0], register, certain)
-                if register in written(word):
-                    return
+            met = register in (word & 31, word >> 5 & 31, word >> 10 & 31, word >> 16 & 31)
+            if met and (not self.use(word, key[0], register, certain) or register in written(word)):
+                return
 
     def control(self, word: int, kind: int, at: int, register: int, certain: bool) -> bool:
         """Note where an instruction leads to; whether it runs on."""
@@ -134,26 +147,39 @@ class _Walk:
             self.todo.extend((a, register, False) for a in self.pages.after_barriers(self.unit))
         return calls and register != 30
 
-    def use(self, word: int, at: int, register: int, certain: bool) -> None:
-        """Note what an instruction does with the page."""
-        if word >> 5 & 31 == register:
-            if (offset := add_immediate(word)) >= 0:
-                (self.unit.places if certain else self.unit.maybe).add(self.page + offset)
-                self.used = True
-                return
-            if size := scaled_size(word):
-                self.unit.data.add(self.page + (word >> 10 & 0xFFF) * size)
-                self.used = True
-                if register not in read(word):
-                    return
-            elif loads(word) and word & 0x3B200C00 == 0x38000000:  # unscaled offset
-                self.unit.data.add(self.page)
-                self.used = True
+    def use(self, word: int, at: int, register: int, certain: bool) -> bool:
+        """Note what an instruction does with the page; whether it can hold a page there at all."""
+        based = word >> 5 & 31 == register
+        size = scaled_size(word) if based else 0
+        pair = pair_offset(word) if based else None
+        if based and (offset := add_immediate(word)) >= 0:
+            (self.unit.places if certain else self.unit.maybe).add(self.page + offset)
+        elif size or pair is not None:
+            self.unit.data.add(self.page + (pair if pair is not None else (word >> 10 & 0xFFF) * size))
+            if register in read(word):
                 self.unit.pages.add(self.page)
-                return
-        if word & 0xFFE0FFE0 == 0xAA0003E0 and word >> 16 & 31 == register:  # mov
-            self.todo.append((at + 4, word & 31, certain))
-            self.used = True
-        elif register in read(word) or (loads(word) and word >> 5 & 31 == register):
+        elif based and word & 0x3B200C00 == 0x38000000:  # unscaled offset
+            self.unit.data.add(self.page + signed(word >> 12, 9))
+        elif loads(word) and (based or register in read(word)):
+            part = not based and word & 31 == register and word >> 30 < 3 and word & 0x3A000000 == 0x38000000
+            if part or (not certain and self.saves(word, at, register)):
+                return False  # an address is not stored by halves
             self.unit.pages.add(self.page)
-            self.used = True
+        elif register in read(word):
+            if not word >> 31:  # half of a register is no address
+                return False
+            if word & 0xFFE0FFE0 == 0xAA0003E0 and word >> 16 & 31 == register:  # mov
+                self.todo.append((at + 4, word & 31, certain))
+            else:
+                self.unit.pages.add(self.page)
+        else:
+            return True
+        self.used = True
+        return True
+
+    def saves(self, word: int, at: int, register: int) -> bool:
+        """Whether a store keeps the caller's value of a register: its slot is that of the unit's first such store.
+        Elsewhere it is another function's start."""
+        slot = stack_slot(word, register) if register in KEPT else -1
+        outside = not self.unit.start <= at < self.unit.end
+        return slot >= 0 and (outside or slot == self.pages.save_slot(self.unit, register))

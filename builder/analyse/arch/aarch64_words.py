@@ -89,6 +89,28 @@ def logical_immediate(word: int) -> int | None:
     return value
 
 
+def stack_slot(word: int, register: int) -> int:
+    """Where in the frame a store puts a 64-bit register, in bytes from the stack pointer after it, or -1."""
+    if word >> 5 & 31 != ZERO:
+        return -1
+    if word & 0xFE400000 == 0xA8000000 and register in (word & 31, word >> 10 & 31):
+        offset = 0 if word >> 24 & 1 and word >> 23 & 1 else 8 * signed(word >> 15, 7)
+        return offset + (8 if word & 31 != register else 0)
+    if word & 31 != register:
+        return -1
+    if word & 0xFFC00000 == 0xF9000000:
+        return (word >> 10 & 0xFFF) * 8
+    return 0 if word & 0xFFE00C00 == 0xF8000C00 else -1
+
+
+def pair_offset(word: int) -> int | None:
+    """The offset of a load or store of a pair that leaves its base alone, or None for other instructions."""
+    if word & 0x3A000000 != 0x28000000 or word >> 23 & 1:
+        return None
+    vector, opc = word >> 26 & 1, word >> 30
+    return signed(word >> 15, 7) * (4 << opc if vector else 8 if opc == 2 else 4)
+
+
 def loads(word: int) -> bool:
     """Whether an instruction is of the loads and stores."""
     return word >> 24 & 0x0A == LOADS
@@ -105,7 +127,7 @@ def access(word: int) -> tuple[tuple[int, ...], tuple[int, ...], int]:  # noqa: 
     if word & 0xBE000000 == 0x0C000000:  # vectors of structures
         return ((base,) if word >> 23 & 1 else ()), ((other,) if word >> 23 & 1 else ()), base
     if word & 0x3F000000 == 0x08000000:
-        return _exclusive(word), (target, second, other), base
+        return _exclusive(word), ((other,) if load and not word >> 21 & 1 else (target, second, other)), base
     if group == 0x28000000:  # pairs; bit 23: writes the base back
         back = (base,) if word >> 23 & 1 else ()
         if vector:
@@ -176,7 +198,7 @@ def _to_general(word: int) -> bool:
 
 def read(word: int) -> tuple[int, ...]:
     """General registers that an instruction may take a value from, the base of a load or store left out."""
-    target, first, second, third = word & 31, word >> 5 & 31, word >> 16 & 31, word >> 10 & 31
+    first, second, third = word >> 5 & 31, word >> 16 & 31, word >> 10 & 31
     if loads(word):
         return access(word)[1]
     group = word >> 24 & 0x1E
@@ -184,7 +206,7 @@ def read(word: int) -> tuple[int, ...]:
         return (first,) if word >> 24 & 1 else ()
     if group == 0x12:
         kind = word >> 23 & 3
-        return (target,) if kind == 1 else (first, second) if kind == 3 else (first,)
+        return () if kind == 1 else (first, second) if kind == 3 else (first,)
     if group == 0x0A:
         return first, second
     if group == 0x1A:
