@@ -8,14 +8,14 @@ no object. A page that is kept in memory, computed with, or never used counts as
 
 from builder.analyse.arch import Text, Unit
 from builder.analyse.arch.aarch64_words import (
-    ADR,
-    ADRP,
     BRANCH,
     CALL,
     EXCEPTION,
     INVALID,
     JUMP,
     KINDS,
+    LITERAL,
+    PLAIN,
     REGISTER,
     add_immediate,
     branch_target,
@@ -29,9 +29,8 @@ from builder.analyse.arch.aarch64_words import (
     written,
 )
 
-CONTROLS = frozenset((JUMP, BRANCH, CALL, REGISTER, EXCEPTION))
 KEPT = range(19, 29)  # registers that calls leave alone
-LONGEST = 20000  # instructions followed from one page's origin; behind them the page counts as a whole
+LONGEST = 8192  # instructions followed from one page's origin; behind them the page counts as a whole
 
 
 class Pages:
@@ -87,7 +86,7 @@ class _Walk:
 
     def __init__(self, pages: Pages, unit: Unit, page: int) -> None:
         self.pages, self.unit, self.page = pages, unit, page
-        self.seen: set[tuple[int, int]] = set()
+        self.seen: set[int] = set()  # address and register
         self.todo: list[tuple[int, int, bool]] = []
         self.everywhere: set[int] = set()  # registers in which it may have arrived behind every barrier
         self.used = False
@@ -103,7 +102,7 @@ class _Walk:
         if not self.used:
             self.unit.pages.add(self.page)
 
-    def path(self, at: int, register: int, certain: bool) -> None:  # noqa: PLR0911 - one for each end
+    def path(self, at: int, register: int, certain: bool) -> None:
         """Follow one path until the register is written."""
         found = self.pages.text.words(at)
         if found is None:
@@ -111,40 +110,42 @@ class _Walk:
         base, words = found
         seen = self.seen
         for i in range((at - base) // 4, len(words)):
-            key = (i * 4 + base, register)
+            here = base + 4 * i
+            key = here << 5 | register
             if key in seen:
                 return
             seen.add(key)
             word = words[i]
             kind = KINDS[word >> 24]
-            if kind == INVALID:
-                return
-            if kind in CONTROLS:
-                if not self.control(word, kind, key[0], register, certain):
+            if kind == PLAIN:
+                met = word >> 5 & 31 == register or word & 31 == register
+                met = met or word >> 16 & 31 == register or word >> 10 & 31 == register
+                if met and (not self.use(word, here, register, certain) or register in written(word)):
                     return
-                certain = certain and kind not in (CALL, REGISTER)
-                if kind in (CALL, REGISTER) and key[0] + 4 == self.unit.end:
-                    return  # a call that does not come back
-                continue
-            if kind in (ADR, ADRP):
-                if word & 31 == register:
-                    return
-                continue
-            met = register in (word & 31, word >> 5 & 31, word >> 10 & 31, word >> 16 & 31)
-            if met and (not self.use(word, key[0], register, certain) or register in written(word)):
+            elif kind == INVALID or (kind >= LITERAL and word & 31 == register):
                 return
+            elif kind < LITERAL:
+                if not self.control(word, kind, here, register, certain):
+                    return
+                if kind in (CALL, REGISTER):
+                    certain = False
+                    if here + 4 == self.unit.end:
+                        return  # a call that does not come back
 
     def control(self, word: int, kind: int, at: int, register: int, certain: bool) -> bool:
         """Note where an instruction leads to; whether it runs on."""
         if kind in (JUMP, BRANCH):
-            self.todo.append((branch_target(word, at), register, certain))
+            target = branch_target(word, at)
+            if target << 5 | register not in self.seen:
+                self.todo.append((target, register, certain))
             return kind == BRANCH
         if kind == EXCEPTION:
             return word & 0xFFE0001F != 0xD4200000
         calls = kind == CALL or word >> 21 & 3 == 1
         if (register in KEPT if calls else word >> 21 & 3 == 0) and register not in self.everywhere:
             self.everywhere.add(register)
-            self.todo.extend((a, register, False) for a in self.pages.after_barriers(self.unit))
+            heads = self.pages.after_barriers(self.unit)
+            self.todo.extend((a, register, False) for a in heads if a << 5 | register not in self.seen)
         return calls and register != 30
 
     def use(self, word: int, at: int, register: int, certain: bool) -> bool:

@@ -7,7 +7,7 @@ NOP = 0xD503201F
 HINT, HINT_MASK = 0xD503201F, 0xFFFFF01F  # nop, bti, paciasp, autiasp, yield, …
 ZERO = 31  # xzr or sp, by instruction
 
-PLAIN, CALL, JUMP, BRANCH, REGISTER, EXCEPTION, ADR, ADRP, LITERAL, INVALID = range(10)
+PLAIN, CALL, JUMP, BRANCH, REGISTER, EXCEPTION, LITERAL, ADR, ADRP, INVALID = range(10)  # in this order: see users
 LOADS = 0x08  # bits 27 and 25 of a word, as bits of its top byte: x1x0
 
 
