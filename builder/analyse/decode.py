@@ -90,7 +90,8 @@ class Reader:
         """Sort what a unit refers to into code, slots and data."""
         if not unit.places and not unit.data and not unit.maybe:
             return
-        code = {a for a in unit.places | unit.maybe if self.place(a) >= 0}
+        aligned = self.arch.convention.aligned
+        code = {a for a in unit.places | unit.maybe if a % aligned == 0 and self.place(a) >= 0}
         found = (unit.places | unit.data | unit.maybe) & self.slots
         if found:
             unit.slots |= found

@@ -57,7 +57,7 @@ def cut(reader: Reader, known: Iterable[int], pointers: Iterable[int]) -> Code:
     for unit in units:
         reader.read(unit, unit.start)
     gaps = list(_gaps(reader, units))
-    pointers = set(pointers)
+    pointers = {a for a in pointers if a % reader.arch.convention.aligned == 0}
     starts = {k for k in known if reader.place(k) >= 0}
     wanted = starts | pointers | {a for u in units for a in u.calls | u.jumps | u.addresses}
     pieces: dict[tuple[int, int, bool], Unit] = {}
@@ -233,7 +233,9 @@ def _entries(reader: Reader, unit: Unit, table: Table) -> Iterator[int]:
     for i in range(0, len(raw) - table.step + 1, table.step):
         entry = int.from_bytes(raw[i : i + table.step], "little", signed=table.signed)
         target = table.origin + table.scale * entry
-        if reader.place(target) < 0 or not (table.count or unit.start <= target < unit.end):
+        if target % reader.arch.convention.aligned or reader.place(target) < 0:
+            return
+        if not (table.count or unit.start <= target < unit.end):
             return
         yield target
 

@@ -121,7 +121,8 @@ class Scanner(Protocol):
 @dataclass(frozen=True)
 class Convention:
     """Registers by number, and what they mean to functions and system calls. `padding` matches what may stand between
-    functions; `guessed`: jump tables are recognised by what stands in them alone, not by the code that uses them."""
+    functions; `guessed`: jump tables are recognised by what stands in them alone, not by the code that uses them.
+    `aligned`: what an instruction's address is a multiple of."""
 
     name: str
     registers: tuple[str, ...]  # names by number
@@ -135,6 +136,7 @@ class Convention:
     syscall_loses: tuple[int, ...]
     padding: "re.Pattern[bytes]"
     guessed: bool
+    aligned: int
 
 
 class Architecture(Protocol):

@@ -146,6 +146,7 @@ class Aarch64:
         syscall_loses=(0,),
         padding=re.compile(rb"(?s)(?:\x1f\x20\x03\xd5|\0\0\0\0)*"),
         guessed=False,
+        aligned=4,
     )
 
     def scanner(self, low: int, high: int, text: Text, *, fixed: bool) -> Aarch64Scanner:

@@ -87,7 +87,9 @@ def _step(word: int, at: int, found: _Loaded) -> Step:
         return memory.step(word, at)
     value = _value(word, at)
     if value is None:
-        return Step(at, 4, clobbers=written(word))
+        vector = word >> 29 == 7 and word >> 24 & 0x1E in (0x04, 0x00)  # SVE and SME: they may store
+        stores = ((Memory(-2, -1, 1, 0), 64, ANY),) if vector else ()
+        return Step(at, 4, stores=stores, clobbers=written(word))
     target = word & 31
     zero_means_stack = (word & 0x1F000000 == 0x11000000 and not word >> 29 & 1) or word & 0x7F800000 in LOGICAL_STACK
     zero_means_stack |= word & 0x7FE00000 == 0x0B200000 or word & 0x7FE00000 == 0x4B200000

@@ -152,6 +152,7 @@ class X8664:
         syscall_loses=(0, 1, 11),
         padding=PADDING,
         guessed=True,
+        aligned=1,
     )
 
     def scanner(self, low: int, high: int, text: Text, *, fixed: bool) -> X86Scanner:  # noqa: ARG002 - the Protocol's
