@@ -8,7 +8,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 
 from builder.analyse import elf
-from builder.analyse.arch import Step, Unit, of
+from builder.analyse.arch import Step, Text, Unit, of
 from builder.analyse.elf import Elf
 
 POINTER = 8  # bytes
@@ -29,7 +29,8 @@ class Reader:
         self.low = min(s.address for s in file.loads())
         self.high = max(s.address + s.memory_size for s in file.loads())
         self.fixed = file.kind == elf.ET_EXEC
-        self.scanner = self.arch.scanner(self.low, self.high, fixed=self.fixed)
+        self.text = Text([(base, code) for base, code, _, _ in self.ranges])
+        self.scanner = self.arch.scanner(self.low, self.high, self.text, fixed=self.fixed)
 
     def place(self, address: int) -> int:
         """Which executable range an address lies in, or -1."""
@@ -97,14 +98,16 @@ class Reader:
 
     def _settle(self, unit: Unit) -> None:
         """Sort what a unit refers to into code, slots and data."""
-        if not unit.places and not unit.data:
+        if not unit.places and not unit.data and not unit.maybe:
             return
-        code = {a for a in unit.places if self.place(a) >= 0}
-        found = (unit.places | unit.data) & self.slots
+        aligned = self.arch.convention.aligned
+        code = {a for a in unit.places | unit.maybe if a % aligned == 0 and self.place(a) >= 0}
+        found = (unit.places | unit.data | unit.maybe) & self.slots
         if found:
             unit.slots |= found
             unit.data -= found
         unit.places -= code
+        unit.maybe -= code
         inside = range(unit.start, unit.end if unit.framed else unit.start + 1)
         unit.addresses |= {a for a in code if a not in inside}
 

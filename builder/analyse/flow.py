@@ -169,9 +169,10 @@ class _Flow:
     def learned(self, before: Step | None, step: Step, state: State) -> State:
         """What a register holds where a comparison with a constant just before turned out equal. An entry value that
         is that constant keeps its name: only callers that pass the constant come here."""
-        if step.equal is None or before is None or before.compares is None or before.compares[1] < values.WORD:
+        compares = step.compares or (before.compares if before else None)
+        if step.equal is None or compares is None or compares[1] < values.WORD:
             return {}
-        register, bits, constant = before.compares
+        register, bits, constant = compares
         number = constant & ((1 << bits) - 1)
         old = state.get(register, frozenset())
         entries = [v for v in old if isinstance(v, str)]

@@ -1,7 +1,7 @@
 """From a closure to Needs: the stage's entry point, with evidence for every need and the store as its memory."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -16,7 +16,6 @@ from builder.analyse.hints import Hint
 from builder.analyse.reach import Member, Node, Reached, reach
 from builder.analyse.sinks import NUMBER, Finding, findings
 from builder.analyse.summary import Summary, summarise
-from builder.analyse.table import names as syscall_names
 from builder.definition import Declared
 from builder.edges.store import Store, digest_bytes, digest_file
 from builder.errors import AnalysisError
@@ -25,7 +24,7 @@ from builder.model import ClosureFile, Evidence, File, Need, Needs, Tree, Unreso
 MOST_EVIDENCE = 3  # kept for each need; `sites` counts all
 KERNEL_IMPLIES = {
     "restart_syscall": "the kernel itself resumes an interrupted sleep with it",
-    "rt_sigreturn": "how a signal handler returns (arch/x86/kernel/signal.c)",
+    "rt_sigreturn": "how a signal handler returns (arch/*/kernel/signal.c)",
     "exit": "how a thread ends",
     "exit_group": "how a program ends",
 }
@@ -126,7 +125,7 @@ def _asked(reached: Reached, declared: Declared) -> tuple[Found, list[Unresolved
     """What reachable code asks for, with its evidence, and the places that could not be decided."""
     found: Found = {}
     open_: list[Finding] = []
-    for finding in findings(reached, syscall_names()):
+    for finding in findings(reached, reached.calls()):
         if finding.values is None:
             open_.append(finding)
             continue
@@ -138,7 +137,7 @@ def _asked(reached: Reached, declared: Declared) -> tuple[Found, list[Unresolved
     _paths(reached, found)
     _legacy(reached, found)
     _implied(found)
-    _declared(found, declared)
+    _declared(found, declared, reached.calls())
     return found, unresolved
 
 
@@ -157,7 +156,7 @@ def _note(found: Found, need: str, evidence: Evidence) -> None:
 def needs_of(reached: Reached, finding: Finding, values: tuple[int, ...]) -> tuple[str, ...]:
     """The needs of known values; a number that no kernel has answers ENOSYS and gives none."""
     if finding.kind == NUMBER:
-        name = syscall_names().get(values[0])
+        name = reached.calls().get(values[0])
         return (f"syscall:{name}",) if name else ()
     text = reached.members[finding.node[0]].summary.texts.get(values[0], "")
     return telling.needs(*finding.kind, values, text)
@@ -173,7 +172,7 @@ def taken_out(reached: Reached, finding: Finding, need: str) -> bool:
 def _evidence(reached: Reached, finding: Finding, how: str = "") -> Evidence:
     member = reached.members[finding.node[0]]
     if not how and finding.values is not None:
-        name = finding.kind[0] or syscall_names().get(finding.values[0], "")
+        name = finding.kind[0] or reached.calls().get(finding.values[0], "")
         given = "" if finding.kind == NUMBER else f" with {', '.join(f'{v:#x}' for v in finding.values)}"
         how = f"calls {name}{given}"
     function = member.summary.name(finding.node[1])
@@ -189,11 +188,11 @@ def _close(reached: Reached, found: Found, open_: Iterable[Finding]) -> Iterator
             if not taken_out(reached, finding, need):
                 _note(found, need, evidence)
         if assumed or finding.kind == NUMBER:
-            yield Unresolved(evidence.file, finding.address, evidence.function, why, _shown(assumed))
+            yield Unresolved(evidence.file, finding.address, evidence.function, why, _shown(reached, assumed))
 
 
-def _shown(assumed: tuple[str, ...]) -> tuple[str, ...]:
-    return assumed if len(assumed) < len(syscall_names()) else ("syscall:*",)
+def _shown(reached: Reached, assumed: tuple[str, ...]) -> tuple[str, ...]:
+    return assumed if len(assumed) < len(reached.calls()) else ("syscall:*",)
 
 
 def assumed_of(reached: Reached, found: Found, finding: Finding) -> tuple[tuple[str, ...], str]:
@@ -205,8 +204,8 @@ def assumed_of(reached: Reached, found: Found, finding: Finding) -> tuple[tuple[
     here = reached.members[finding.node[0]].summary
     known = exceptions.find(summary.marks.get(finding.made[0][1], ""), here.name(finding.node[1]) if here.go else "")
     if known is None:
-        return tuple(f"syscall:{n}" for n in sorted(syscall_names().values())), f"system call: {finding.why}"
-    numbers = tuple(syscall_names().values()) if known.numbers == ("*",) else known.numbers
+        return tuple(f"syscall:{n}" for n in sorted(reached.calls().values())), f"system call: {finding.why}"
+    numbers = tuple(reached.calls().values()) if known.numbers == ("*",) else known.numbers
     needs = tuple(f"syscall:{n}" for n in numbers)
     return tuple(n for n in needs if n in found or not known.made), known.reason
 
@@ -240,9 +239,9 @@ def _implied(found: Found) -> None:
             _note(found, f"syscall:{name}", Evidence(why))
 
 
-def _declared(found: Found, declared: Declared) -> None:
+def _declared(found: Found, declared: Declared, names: Mapping[int, str]) -> None:
     for name in declared.syscalls:
-        if name not in syscall_names().values():
+        if name not in names.values():
             raise AnalysisError(f"needs.syscalls: there is no system call {name!r}", "names are as in man 2 syscalls")
         _note(found, f"syscall:{name}", DECLARED)
     for feature in declared.features:

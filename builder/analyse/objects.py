@@ -45,6 +45,11 @@ class Objects:
         i = bisect_right(self.cuts, address) - 1
         return self.by_cut.get(i, -1)
 
+    def within(self, low: int, high: int) -> set[int]:
+        """The objects with pointers of which a part lies in a stretch."""
+        first, last = bisect_right(self.cuts, low) - 1, bisect_right(self.cuts, high - 1)
+        return {self.by_cut[i] for i in range(max(first, 0), last) if i in self.by_cut}
+
 
 def pointers(file: Elf, reader: Reader, moves: Iterable[Relocation], symbols: Sequence[Symbol]) -> list[Link]:
     """Every pointer in a file's data: what the loader writes there, and every word of a program that is linked to a
@@ -52,11 +57,10 @@ def pointers(file: Elf, reader: Reader, moves: Iterable[Relocation], symbols: Se
     found: dict[int, Link] = {}
     if reader.fixed:
         found.update(_words(file, reader))
-    kinds = reader.arch.convention.relocations
     for m in moves:
-        if m.kind == kinds["relative"]:
+        if m.role == "relative":
             found[m.address] = Link(m.address, m.addend)
-        elif m.kind in (kinds["word"], kinds["copy"]) and m.symbol < len(symbols):
+        elif m.role in ("absolute", "copy") and m.symbol < len(symbols):
             found[m.address] = Link(m.address, symbol=m.symbol)
     return [found[a] for a in sorted(found)]
 

@@ -6,11 +6,12 @@ from another file by the loader's rules (first definition in load order with the
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from builder.analyse.arch import of
 from builder.analyse.summary import Export, Summary
+from builder.analyse.table import names
 from builder.model import ClosureFile
 
 Node = tuple[int, int]  # file, unit or data object
@@ -47,17 +48,21 @@ class Reached:
     bound: dict[Node, tuple[Node, ...]] = field(default_factory=dict)  # (file, import) → definitions
     cut: Cut = Cut()
 
+    def calls(self) -> Mapping[int, str]:
+        """The system calls of the closure's architecture by number."""
+        return names(self.members[0].summary.machine) if self.members else names()
+
     def chain(self, node: Node) -> tuple[str, ...]:
         """Names from a start to the unit, `function@file`, the middle of a long one left out."""
-        names: list[str] = []
+        shown: list[str] = []
         at: Node | None = node
         while at is not None:
             summary = self.members[at[0]].summary
             if at[1] not in summary.stubs:
-                names.append(f"{summary.name(at[1])}@{self.members[at[0]].file.path}")
+                shown.append(f"{summary.name(at[1])}@{self.members[at[0]].file.path}")
             at = self.parents[at][0]
-        names.reverse()
-        return tuple(names) if len(names) <= CHAIN else (*names[:4], "…", *names[5 - CHAIN :])
+        shown.reverse()
+        return tuple(shown) if len(shown) <= CHAIN else (*shown[:4], "…", *shown[5 - CHAIN :])
 
     def onward(self, file: int, index: int) -> Iterator[Node]:
         """The nodes that a node leads to, in its own file and in others."""

@@ -21,8 +21,9 @@ Spot = tuple[Node, int]  # a unit and an address in it
 @dataclass(frozen=True)
 class Finding:
     """What is known at one place: `kind` NUMBER with the number, or a system call's rule with the values of the
-    arguments it looks at (of the first alone where its companion is not known). `values` None: not known, `why` says what is passed. `made` is the place of the system call
-    instruction itself, `node` and `address` the place that decides on the values."""
+    arguments it looks at (of the first alone where its companion is not known). `values` None: not known, `why` says
+    what is passed. `made` is the place of the system call instruction itself, `node` and `address` the place that
+    decides on the values."""
 
     kind: Kind
     values: tuple[int, ...] | None

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from builder.analyse import elf, golang, objects, tables
 from builder.analyse.decode import Reader
 from builder.analyse.elf import Elf
+from builder.analyse.machine import MACHINES
 from builder.analyse.sites import Call, Site, look
 from builder.analyse.table import names as syscall_names
 from builder.analyse.tables import Symbol
@@ -19,6 +20,7 @@ CODE_KINDS = (tables.STT_FUNC, tables.STT_GNU_IFUNC)
 IDENTIFIER = re.compile(rb"[A-Za-z_][A-Za-z0-9_]{2,127}(?=\x00)")
 NAME = re.compile(rb"[\x21-\x7e]{1,255}(?=\x00)")
 SYSTEM_PATH = re.compile(rb"/(?:proc|sys|dev)/[\x21-\x7e]*(?=\x00)")
+PAGE = 4096  # bytes that one address may stand for (`Unit.pages`)
 NO_LOOKUP = -2  # the unit of an exported symbol that leads nowhere
 
 
@@ -88,23 +90,22 @@ class _File:
     """One file while it is summarised."""
 
     def __init__(self, data: bytes, name: str) -> None:
-        self.file = elf.parse(data, name)
+        self.file = elf.parse(data, name, "")
         self.symbols = tables.dynamic_symbols(self.file)
         self.static = tuple(tables.static_symbols(self.file))
         self.moves = tuple(tables.relocations(self.file))
         self.functions = _functions(self.static, self.symbols)
-        kinds = tables.SLOT_TYPES
-        wanted = {r.address: r.symbol for r in self.moves if r.kind in kinds and r.symbol < len(self.symbols)}
+        roles = tables.SLOT_ROLES
+        wanted = {r.address: r.symbol for r in self.moves if r.role in roles and r.symbol < len(self.symbols)}
         self.reader = Reader(self.file, wanted)
-        roles = self.reader.arch.convention.relocations
-        copied = {r.symbol for r in self.moves if r.kind == roles["copy"] and r.symbol < len(self.symbols)}
+        copied = {r.symbol for r in self.moves if r.role == "copy" and r.symbol < len(self.symbols)}
         number = {s: i for i, s in enumerate(sorted(set(wanted.values()) | copied))}
         self.imports = tuple((self.symbols[s].name, self.symbols[s].version) for s in number)
         self.number = number
         self.slots = self.reader.imports = {a: number[s] for a, s in wanted.items()}
         self.copies = tuple(sorted(number[s] for s in copied))
         self.links = objects.pointers(self.file, self.reader, self.moves, self.symbols)
-        self.resolvers = {m.addend for m in self.moves if m.kind == roles["irelative"]}
+        self.resolvers = {m.addend for m in self.moves if m.role == "irelative"}
         targets = {k.target for k in self.links if self.reader.place(k.target) >= 0} | self.resolvers
         self.go = golang.functions(self.file, self.reader) if golang.is_go(self.file) else {}
         self.functions = {name: a for a, name in self.go.items()} | self.functions
@@ -119,7 +120,7 @@ class _File:
     def summary(self) -> Summary:
         """All of it put together."""
         code, file, count = self.code, self.file, len(self.code.units)
-        names = syscall_names()
+        names = syscall_names(file.machine)
         calls, sites = look(self.reader, code, self.slots, [n for n, _ in self.imports], self.functions, names)
         edges, uses = self.edges(), self.uses()
         return Summary(
@@ -154,6 +155,11 @@ class _File:
         found = self.objects.index(address)
         return found if found < 0 else found + len(self.code.units)
 
+    def around(self, page: int) -> set[int]:
+        """The nodes in a 4 KiB page."""
+        count = len(self.code.units)
+        return self.code.within(page, page + PAGE) | {count + n for n in self.objects.within(page, page + PAGE)}
+
     def edges(self) -> tuple[tuple[int, ...], ...]:
         """Nodes every node leads to."""
         found: list[tuple[int, ...]] = []
@@ -162,7 +168,8 @@ class _File:
             targets = {index(a) for a in unit.calls | unit.jumps | unit.addresses}
             if unit.falls and i + 1 < len(self.code.units):
                 targets.add(i + 1)
-            targets |= {self.node(a) for a in unit.places | unit.data}
+            targets |= {self.node(a) for a in unit.places | unit.data | unit.maybe}
+            targets |= {n for page in unit.pages for n in self.around(page)}
             found.append(tuple(sorted(targets - {-1, i})))
         first = len(self.code.units)
         for i, links in enumerate(self.objects.links):
@@ -216,7 +223,8 @@ class _File:
 
     def unreferenced(self) -> dict[int, str]:
         """Objects with pointers that nothing refers to in a way that is seen here."""
-        seen = {self.node(a) for u in self.code.units for a in u.places | u.data}
+        seen = {self.node(a) for u in self.code.units for a in u.places | u.data | u.maybe}
+        seen |= {n for u in self.code.units for page in u.pages for n in self.around(page)}
         seen |= {self.node(link.target) for link in self.links if link.symbol < 0}
         seen |= {self.node(s.address) for s in self.symbols if s.section}
         first = len(self.code.units)
@@ -232,7 +240,7 @@ class _File:
     def paths(self) -> Iterator[tuple[int, str]]:
         """Names under /proc, /sys and /dev by the node that refers to them, or -1 where it is not an own node."""
         for i, unit in enumerate(self.code.units):
-            for text in sorted({_text(self.file, SYSTEM_PATH, a) for a in unit.places} - {""}):
+            for text in sorted({_text(self.file, SYSTEM_PATH, a) for a in unit.places | unit.maybe} - {""}):
                 yield i, text
         for link in self.links:
             if link.symbol < 0 and (text := _text(self.file, SYSTEM_PATH, link.target)):
@@ -302,7 +310,7 @@ def _text(file: Elf, pattern: "re.Pattern[bytes]", address: int) -> str:
 
 def _words(file: Elf, imports: list[str]) -> tuple[str, ...]:
     """Texts that could be names for dlsym, of files that use it (the loader itself imports nothing but looks up)."""
-    if imports and not {"dlsym", "dlvsym"} & set(imports) and file.soname != "ld-linux-x86-64.so.2":
+    if imports and not {"dlsym", "dlvsym"} & set(imports) and file.soname != MACHINES[file.machine].gnu_loader:
         return ()
     strings = file.offset_of(file.value(elf.DT_STRTAB))
     skip = range(strings, strings + file.value(elf.DT_STRSZ))

@@ -15,10 +15,7 @@ from builder.analyse.versions import chain
 
 STT_OBJECT, STT_FUNC, STT_GNU_IFUNC = 1, 2, 10
 STB_LOCAL, STB_WEAK = 0, 2
-# x86-64's numbers, for code that reads only that architecture; KINDS has every architecture's
-R_64, R_COPY, R_GLOB_DAT, R_JUMP_SLOT, R_RELATIVE, R_IRELATIVE = 1, 5, 6, 7, 8, 37
 LONGEST_NAME = 8192  # of a symbol; longer ones are cut, so that overlapping names cannot eat the memory
-SLOT_TYPES = (R_64, R_GLOB_DAT, R_JUMP_SLOT)
 Role = Literal["absolute", "copy", "glob_dat", "jump_slot", "relative", "irelative", "tls", "other"]
 SLOT_ROLES: tuple[Role, ...] = ("absolute", "glob_dat", "jump_slot")  # the loader writes a symbol's address there
 
@@ -49,7 +46,7 @@ class Kinds:
 
 
 KINDS = {  # psABI x86-64, table 4.10; AAELF64, dynamic relocations
-    "x86_64": Kinds(R_64, R_COPY, R_GLOB_DAT, R_JUMP_SLOT, R_RELATIVE, R_IRELATIVE, (16, 17, 18, 36)),
+    "x86_64": Kinds(1, 5, 6, 7, 8, 37, (16, 17, 18, 36)),
     "aarch64": Kinds(257, 1024, 1025, 1026, 1027, 1032, (1028, 1029, 1030, 1031)),
 }
 

@@ -5,7 +5,6 @@ programs - the stretch between two places that something refers to. Units are ta
 everything in them counts.
 """
 
-import re
 import struct
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
@@ -13,13 +12,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from builder.analyse import tables
-from builder.analyse.arch import Unit
+from builder.analyse.arch import Table, Unit
 from builder.analyse.decode import Range, Reader
 
-PADDING = re.compile(
-    rb"(?s)(?:[\xcc\x00]|\x66*\x90|[\x66\x2e]*\x0f\x1f(?:\x00|\x40.|\x44\x00.|\x80....|\x84\x00....))*"
-)
-SETS = ("calls", "jumps", "addresses", "slots", "data", "writes", "places", "syscalls", "legacy", "undecoded")
+SETS = ("calls", "jumps", "addresses", "slots", "data", "writes", "places", "syscalls", "legacy", "undecoded",
+        "maybe", "pages", "tables")  # fmt: skip
 ROUNDS = 64  # of looking for further starts; what is left after them is still reached, as part of a larger unit
 LONGEST_TABLE = 65536
 ALIGNMENT = 16  # of functions, with all compilers in use
@@ -42,6 +39,11 @@ class Code:
             returning |= more
         return {u.start for i, u in enumerate(self.units) if i not in returning}
 
+    def within(self, low: int, high: int) -> set[int]:
+        """The units of which a part lies in a stretch."""
+        first, last = max(bisect_right(self.starts, low) - 1, 0), bisect_right(self.starts, high - 1)
+        return {i for i in range(first, last) if low < self.units[i].end}
+
     def index(self, address: int) -> int:
         """The unit an address lies in, or -1."""
         i = bisect_right(self.starts, address) - 1
@@ -52,13 +54,12 @@ def cut(reader: Reader, known: Iterable[int], pointers: Iterable[int], exact: It
     """The units of a file. `known` are function starts (symbols, entry point); `pointers` other references to code
     (relocations, words of data); `exact` the starts of functions that follow each other without a gap, from a table
     that the program itself has."""
-    ranges = reader.ranges
     units = list(_framed(reader))
     units = _with(units, sorted(set(exact)), reader)
     for unit in units:
         reader.read(unit, unit.start)
-    gaps = list(_gaps(ranges, units))
-    pointers = set(pointers)
+    gaps = list(_gaps(reader, units))
+    pointers = {a for a in pointers if a % reader.arch.convention.aligned == 0}
     starts = {k for k in known if reader.place(k) >= 0}
     wanted = starts | pointers | {a for u in units for a in u.calls | u.jumps | u.addresses}
     pieces: dict[tuple[int, int, bool], Unit] = {}
@@ -80,9 +81,9 @@ def _framed(reader: Reader) -> Iterator[Unit]:
     for (base, code, name, entry), frames in ranges:
         end = base + len(code)
         if name.startswith(".plt"):
-            step = entry if entry in (8, 16) else 16
-            for at in range(base, end, step):
-                yield Unit(at, min(at + step, end), hard=True, stub=True, framed=True)
+            edges = [base + at for at in reader.arch.linkage(code, entry)]
+            for at, stop in pairwise([*edges, end]):
+                yield Unit(at, stop, hard=True, stub=True, framed=True)
             continue
         for i, (start, stop) in enumerate(frames):
             limit = frames[i + 1][0] if i + 1 < len(frames) else end
@@ -105,16 +106,17 @@ def _with(units: list[Unit], exact: list[int], reader: Reader) -> list[Unit]:
     return units
 
 
-def _gaps(ranges: list[Range], units: list[Unit]) -> Iterator[tuple[int, int]]:
+def _gaps(reader: Reader, units: list[Unit]) -> Iterator[tuple[int, int]]:
     """Stretches of code that no record describes, without the padding before them."""
     taken = sorted((u.start, u.end) for u in units)
-    for base, code, _, _ in ranges:
+    padding = reader.arch.convention.padding
+    for base, code, _, _ in reader.ranges:
         at, end = base, base + len(code)
         first = bisect_right(taken, (base, 0))
         last = bisect_right(taken, (end, 0))
         for low, high in [*taken[first:last], (end, end)]:
             if at < low:
-                match = PADDING.match(code, at - base, low - base)
+                match = padding.match(code, at - base, low - base)
                 start = base + match.end() if match else at
                 if start < low:
                     yield start, low
@@ -199,7 +201,9 @@ def _finish(reader: Reader, units: list[Unit], wanted: set[int]) -> Code:
     for i, unit in enumerate(units):
         if not unit.indirect and unit.framed:
             continue
-        targets = {t for base in unit.places for t in _table(reader, base, bases, memo)}
+        guessed = unit.places if reader.arch.convention.guessed else ()
+        targets = {t for base in guessed for t in _table(reader, base, bases, memo)}
+        targets |= {t for table in unit.tables for t in _entries(reader, unit, table)}
         if targets:
             code.tables[i] = targets
             outside = {t for t in targets if not unit.start <= t < unit.end}
@@ -235,6 +239,22 @@ def _table(reader: Reader, base: int, bases: set[int], memo: dict[int, set[int]]
                 break
             targets.add(target)
     return targets
+
+
+def _entries(reader: Reader, unit: Unit, table: Table) -> Iterator[int]:
+    """Targets of a jump table whose shape is known. Where its length is not, it ends at the first entry that leads
+    out of the unit."""
+    size = table.step * (table.count or LONGEST_TABLE // table.step)
+    at = reader.file.offset_of(table.address)
+    raw = reader.file.data[at : at + size] if at >= 0 else b""
+    for i in range(0, len(raw) - table.step + 1, table.step):
+        entry = int.from_bytes(raw[i : i + table.step], "little", signed=table.signed)
+        target = table.origin + table.scale * entry
+        if target % reader.arch.convention.aligned or reader.place(target) < 0:
+            return
+        if not (table.count or unit.start <= target < unit.end):
+            return
+        yield target
 
 
 def _frames_by_range(reader: Reader) -> list[tuple[Range, list[tuple[int, int]]]]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from builder.edges.apt_sources import ARCHITECTURE
 from builder.edges.apt_state import HOW_TO, State
 from builder.edges.process import Finished, tail
 from builder.edges.scratch import scratch_folder
@@ -29,11 +30,11 @@ VIRTUAL = re.compile(r"Package '([^']+)' has no installation candidate")
 
 
 class Archive:
-    """The archive of one Debian release, as this machine reaches it."""
+    """The archive of one Debian release, as this machine reaches it; `architecture` as Debian calls it."""
 
-    def __init__(self, suite: str) -> None:
+    def __init__(self, suite: str, architecture: str = ARCHITECTURE) -> None:
         self.suite = suite
-        self._state = State(suite)
+        self._state = State(suite, architecture)
 
     def refresh(self, *, older_than_s: float = 0.0) -> None:
         """Fetch the package index unless it is younger. Raises FetchError without a network or a good signature."""

@@ -19,10 +19,10 @@ HOST = Path("/etc")
 
 
 class State:
-    """The state folder of one Debian release, named by its sources so that two never mix."""
+    """The state folder of one Debian release and architecture, named by its sources so that two never mix."""
 
-    def __init__(self, suite: str) -> None:
-        self.suite = suite
+    def __init__(self, suite: str, architecture: str = apt_sources.ARCHITECTURE) -> None:
+        self.suite, self.architecture = suite, architecture
 
     @functools.cached_property
     def _sources(self) -> str:
@@ -36,7 +36,8 @@ class State:
     def folder(self) -> Path:
         """The folder, with everything apt wants to find in it. Raises HostError when no archive is known."""
         sources = self._sources
-        folder = cache_root() / "apt" / f"{self.suite}-{digest_bytes(sources.encode())[:16]}"
+        label = self.suite if self.architecture == apt_sources.ARCHITECTURE else f"{self.suite}-{self.architecture}"
+        folder = cache_root() / "apt" / f"{label}-{digest_bytes(sources.encode())[:16]}"
         for part in ("state/lists/partial", "cache/archives/partial"):
             (folder / part).mkdir(parents=True, exist_ok=True)
         for name, text in {
@@ -73,8 +74,8 @@ class State:
             "Dir::Etc::Preferences": "/dev/null",
             "Dir::Etc::PreferencesParts": "/dev/null",
             "APT::Default-Release": "",
-            "APT::Architecture": apt_sources.ARCHITECTURE,
-            "APT::Architectures": apt_sources.ARCHITECTURE,
+            "APT::Architecture": self.architecture,
+            "APT::Architectures": self.architecture,
             "APT::Install-Recommends": "false",
             "APT::Get::AllowUnauthenticated": "false",
             "Acquire::AllowInsecureRepositories": "false",

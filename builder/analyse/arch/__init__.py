@@ -6,7 +6,9 @@ values matter. Registers are small numbers; what is not modelled is named as clo
 instruction costs precision, never soundness.
 """
 
-from collections.abc import Mapping
+import re
+from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Protocol
@@ -33,7 +35,8 @@ class Step:
     `return`, `stop` (never onward), `syscall`. `target` is a direct target; `through` the memory an indirect call or
     jump reads its target from; both None: it goes through a register. `sets` (register, bits, expression) and
     `stores` (memory, bytes, expression) use the registers as they were before. `compares` is a register with the
-    constant it is compared with; `equal` tells whether a branch is taken when the comparison before it was equal."""
+    constant it is compared with; `equal` tells whether a branch is taken when the comparison in it, or else in the
+    instruction before it, was equal."""
 
     address: int
     size: int
@@ -45,6 +48,34 @@ class Step:
     clobbers: tuple[int, ...] = ()
     compares: tuple[int, int, int] | None = None  # register, bits, constant
     equal: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A jump table: entries of `step` bytes, each a distance from `origin` in units of `scale` bytes. `count` 0: its
+    end is not known."""
+
+    address: int
+    step: int
+    signed: bool
+    scale: int
+    origin: int
+    count: int
+
+
+class Text:
+    """The executable stretches of one file, for scanners that look beyond the stretch they read."""
+
+    def __init__(self, ranges: Sequence[tuple[int, bytes]]) -> None:
+        self.bases = [base for base, _ in ranges]
+        self.ranges = [(base, memoryview(code[: len(code) & ~3]).cast("I")) for base, code in ranges]
+
+    def words(self, address: int) -> "tuple[int, memoryview[int]] | None":
+        """The stretch an address lies in as 4-byte words, with where it begins; None where there is no code."""
+        i = bisect_right(self.bases, address) - 1
+        if i < 0 or address >= self.bases[i] + 4 * len(self.ranges[i][1]):
+            return None
+        return self.ranges[i]
 
 
 @dataclass(slots=True)
@@ -73,6 +104,9 @@ class Unit:
     returns: bool = False  # has a return, or an indirect jump
     indirect: bool = False  # has an indirect jump
     undecoded: set[int] = field(default_factory=set)  # where bytes are no instruction
+    maybe: set[int] = field(default_factory=set)  # places whose address it may compute: they begin no object
+    pages: set[int] = field(default_factory=set)  # 4 KiB pages any place of which it may refer to
+    tables: set[Table] = field(default_factory=set)  # jump tables it uses, where the code says how
 
 
 class Scanner(Protocol):
@@ -88,8 +122,9 @@ class Scanner(Protocol):
 
 @dataclass(frozen=True)
 class Convention:
-    """Registers by number, and what they mean to functions and system calls. `relocations` are kinds by role: word,
-    copy, glob_dat, jump_slot, relative, irelative."""
+    """Registers by number, and what they mean to functions and system calls. `padding` matches what may stand between
+    functions; `guessed`: jump tables are recognised by what stands in them alone, not by the code that uses them.
+    `aligned`: what an instruction's address is a multiple of."""
 
     name: str
     registers: tuple[str, ...]  # names by number
@@ -102,7 +137,9 @@ class Convention:
     call_pushes: int  # bytes a call puts on the stack
     call_loses: tuple[int, ...]
     syscall_loses: tuple[int, ...]
-    relocations: Mapping[str, int]
+    padding: "re.Pattern[bytes]"
+    guessed: bool
+    aligned: int
 
 
 class Architecture(Protocol):
@@ -112,8 +149,11 @@ class Architecture(Protocol):
     def convention(self) -> "Convention":
         """Registers and calling conventions."""
 
-    def scanner(self, low: int, high: int, *, fixed: bool) -> Scanner:
+    def scanner(self, low: int, high: int, text: Text, *, fixed: bool) -> Scanner:
         """A scanner for a file mapped from `low` to `high`; `fixed`: instructions may contain whole addresses."""
+
+    def linkage(self, code: bytes, entry: int) -> list[int]:
+        """Where in a procedure linkage table its entries begin; `entry` is what its section says of their size."""
 
     def lift(self, code: bytes, start: int) -> list[Step]:
         """Every instruction of a stretch of code; bytes that are none end it."""

@@ -1,11 +1,16 @@
 """x86-64: reading code with iced-x86. Sources: Intel's Software Developer's Manual, volume 2; the System V ABI."""
 
+import re
+
 from iced_x86 import Code, Decoder, FlowControl, Instruction, Mnemonic, OpCodeOperandKind
 
-from builder.analyse.arch import Convention, Step, Unit
+from builder.analyse.arch import Convention, Step, Text, Unit
 from builder.analyse.arch import x86_64_lift as lifting
 
 PLAIN, LEA, CALL, JUMP, BRANCH, RETURN, CALL_BY, JUMP_BY, SYSCALL, LEGACY, NOP, STOP, INVALID = range(13)
+PADDING = re.compile(
+    rb"(?s)(?:[\xcc\x00]|\x66*\x90|[\x66\x2e]*\x0f\x1f(?:\x00|\x40.|\x44\x00.|\x80....|\x84\x00....))*"
+)
 ENDS = frozenset((JUMP, RETURN, JUMP_BY, STOP, INVALID))
 
 
@@ -152,12 +157,18 @@ class X8664:
         call_pushes=8,
         call_loses=(0, 1, 2, 6, 7, 8, 9, 10, 11),
         syscall_loses=(0, 1, 11),
-        relocations={"word": 1, "copy": 5, "glob_dat": 6, "jump_slot": 7, "relative": 8, "irelative": 37},
+        padding=PADDING,
+        guessed=True,
+        aligned=1,
     )
 
-    def scanner(self, low: int, high: int, *, fixed: bool) -> X86Scanner:
+    def scanner(self, low: int, high: int, text: Text, *, fixed: bool) -> X86Scanner:  # noqa: ARG002 - the Protocol's
         """See `Architecture`."""
         return X86Scanner(low, high, fixed)
+
+    def linkage(self, code: bytes, entry: int) -> list[int]:
+        """See `Architecture`."""
+        return list(range(0, len(code), entry if entry in (8, 16) else 16))
 
     def lift(self, code: bytes, start: int) -> list[Step]:
         """See `Architecture`."""
