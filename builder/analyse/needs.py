@@ -202,7 +202,9 @@ def assumed_of(reached: Reached, found: Found, finding: Finding) -> tuple[tuple[
         return rule.assumed, f"{finding.kind[0]}: {finding.why}"
     summary = reached.members[finding.made[0][0]].summary
     here = reached.members[finding.node[0]].summary
-    known = exceptions.find(summary.marks.get(finding.made[0][1], ""), here.name(finding.node[1]) if here.go else "")
+    places = (finding.node[1], *here.edges[finding.node[1]])  # a table of pointers stands for what it points to
+    marks = [summary.marks.get(finding.made[0][1], ""), *(here.marks.get(place, "") for place in places)]
+    known = exceptions.find(marks, here.build, here.name(finding.node[1]) if here.go else "")
     if known is None:
         return tuple(f"syscall:{n}" for n in sorted(reached.calls().values())), f"system call: {finding.why}"
     numbers = tuple(reached.calls().values()) if known.numbers == ("*",) else known.numbers
