@@ -89,6 +89,7 @@ class Aarch64Scanner:
                 unit.indirect = True
                 if found := tables.find(words, i, at):
                     unit.tables.add(found)
+                unit.anywhere |= found is None and tables.computed(words, i)
         elif kind == EXCEPTION:
             if word & 0xFFE0001F == 0xD4000001:
                 unit.syscalls.add(at)
