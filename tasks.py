@@ -85,6 +85,22 @@ def smoke(
     commands.smoke(ROOT, app, accelerator, as_json=json, least=least_memory)
 
 
+@task(
+    help={
+        "app": APP,
+        "accelerator": "kvm or tcg instead of what the probe finds",
+        "json": "print one JSON document on stdout",
+        "jobs": "parallel compile jobs (default: the processors this process may use)",
+    }
+)
+@cli.mapped
+def trace(_context: Context, app: str = "", accelerator: str = "", json: bool = False, jobs: int = 0) -> None:
+    """Record what the application really does, under a kernel that refuses nothing; writes images/APP/trace.json."""
+    from builder import commands  # noqa: PLC0415
+
+    commands.trace(ROOT, app, commands.wishes("", "", accelerator, False, False, jobs), as_json=json)
+
+
 @task(name="list", help={"json": "print one JSON document on stdout"})
 @cli.mapped
 def list_images(_context: Context, json: bool = False) -> None:
@@ -98,6 +114,7 @@ def list_images(_context: Context, json: bool = False) -> None:
     help={
         "app": APP,
         "syscall": "a system call's name: why is it kept",
+        "need": "another need, such as socket:AF_UNIX",
         "option": "a kernel option: who asked for it",
         "file": "a path in the image: who brought it, who needs it",
         "package": "a Debian package: what it brought",
@@ -109,15 +126,50 @@ def explain(
     _context: Context,
     app: str = "",
     syscall: str = "",
+    need: str = "",
     option: str = "",
     file: str = "",
     package: str = "",
     json: bool = False,
 ) -> None:
-    """Say why something is in a built image."""
-    from builder import commands  # noqa: PLC0415
+    """Say why something is in an image."""
+    from builder import commands_analyse  # noqa: PLC0415
 
-    commands.explain(ROOT, app, {"syscall": syscall, "option": option, "file": file, "package": package}, as_json=json)
+    wish = {"syscall": syscall, "need": need, "option": option, "file": file, "package": package}
+    commands_analyse.explain(ROOT, app, wish, as_json=json)
+
+
+@task(
+    help={
+        "app": APP,
+        "file": "any program, script or shared library instead of an image",
+        "root": "with --file: the unpacked file system it belongs to (default: this machine's)",
+        "with-trace": "compare with images/NAME/trace.json: what was traced, what is only reachable",
+        "against": "what changed since: a lock file, a git revision, package=version, an analysis' JSON, another file",
+        "alone": "which functions bring something in alone, largest savings first",
+        "syscall": "only this system call, with all its evidence",
+        "verbose": "one line for each system call, and nothing cut off",
+        "json": "print one JSON document on stdout",
+    }
+)
+@cli.mapped
+def analyse(
+    _context: Context,
+    app: str = "",
+    file: str = "",
+    root: str = "",
+    with_trace: bool = False,
+    against: str = "",
+    alone: bool = False,
+    syscall: str = "",
+    verbose: bool = False,
+    json: bool = False,
+) -> None:
+    """Say what an application, or any ELF file, asks of a kernel, and why."""
+    from builder import commands_analyse  # noqa: PLC0415
+
+    asked = commands_analyse.Asked(app, file, root, against, syscall, with_trace, alone, verbose)
+    commands_analyse.analyse(ROOT, asked, as_json=json)
 
 
 @task(help={"json": "print one JSON document on stdout"})

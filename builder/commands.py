@@ -151,6 +151,20 @@ def smoke(root: Path, app: str, accelerator: str, *, as_json: bool, least: bool)
         raise _failure(app, verdict, scratch)
 
 
+def trace(root: Path, app: str, wanted: Wishes, *, as_json: bool) -> None:
+    """Record a trace, write it beside the definition and print what it holds."""
+    from builder import tracing  # noqa: PLC0415 - other commands need not load it
+    from builder.report import traced  # noqa: PLC0415
+
+    store, console = Store(), Console()
+    found = tracing.record(app, Place(root), wanted, store, Ledger(store, console), console)
+    if as_json:
+        emit(found.trace)
+        return
+    print(f"\n{app}: {len(found.verdict.checks)} checks passed while it was recorded\n{traced.render(found.trace)}")  # noqa: T201
+    print(f"\n  trace in {_short(found.path)}  next: ./invoke analyse --app {app} --with-trace")  # noqa: T201
+
+
 def built(place: Place, app: str) -> tuple[Image, Platform]:
     """The image in `dist/` as a value to boot, and its platform. Raises DefinitionError when it is not built."""
     definition_file.load(place.images, app)  # names what is near when there is no such image
@@ -192,18 +206,16 @@ def list_images(root: Path, *, as_json: bool) -> None:
 
 
 def explain(root: Path, app: str, wish: Mapping[str, str], *, as_json: bool) -> None:
-    """Print why a system call, an option, a file or a package is in an image."""
+    """Print why an option, a file or a package is in an image; needs are `explaining.need`'s part."""
     asked = {kind: value for kind, value in wish.items() if value}
     if len(asked) != 1:
         raise DefinitionError(
-            "explain wants one of --syscall, --option, --file, --package", "see ./invoke --help explain"
+            "explain wants one of --syscall, --need, --option, --file, --package", "see ./invoke --help explain"
         )
     place = Place(root)
     (kind, value), options = next(iter(asked.items())), results.load(place, app, ImageOptions)
     needs, files = results.load(place, app, ImageNeeds), results.load(place, app, ImageFiles)
     match kind:
-        case "syscall":
-            text = explanations.syscall(value, needs, options)
         case "option":
             text = explanations.option(value, options, (place.dist / app / "kernel.config").read_text())
         case "file":

@@ -108,6 +108,16 @@ class Declared(Value, frozen=True):
     syscalls: tuple[str, ...] = ()
 
 
+class HintEntry(Value, frozen=True):
+    """Code that is reachable and yet never runs in this image: a function (or data object) as `symbol@file`, where the
+    file is a soname or the last part of a path and the symbol may have `*`. `needs` narrows it to these need ids."""
+
+    function: Annotated[str, Meta(pattern=r"^[^@\s]+@[^@/\s]+\Z")]
+    reason: Annotated[str, Meta(min_length=1)]
+    needs: tuple[str, ...] = ()
+    unless: tuple[str, ...] = ()
+
+
 class AgentChoice(Value, frozen=True):
     """The agent layer: a folder under `recipes/agents/`; its port serves `/metrics` and `/healthz` in the guest."""
 
@@ -162,6 +172,13 @@ class Smoke(Value, frozen=True):
     check: tuple[Check, ...] = ()
 
 
+class Workload(Value, frozen=True):
+    """What `./invoke trace` does with the application besides the smoke checks: `check` comes after these."""
+
+    timeout_s: Annotated[float, Meta(gt=0, le=3600)] = 300.0
+    check: tuple[Check, ...] = ()
+
+
 class Definition(Value, frozen=True):
     """One image definition. `name` is that of its folder."""
 
@@ -174,6 +191,8 @@ class Definition(Value, frozen=True):
     machine: Machine = Machine()
     profile: Name = "lean"
     needs: Declared = Declared()
+    hint: tuple[HintEntry, ...] = ()
     agent: AgentChoice = AgentChoice()
     smoke: Smoke = Smoke()
+    trace: Workload = Workload()
     name: str = ""  # set from the folder's name when it is read

@@ -105,11 +105,14 @@ class ClosureFile(Value, frozen=True):
 
 
 class Needs(Value, frozen=True):
-    """What an application (or the agent) asks of a kernel. `needs` is sorted by id."""
+    """What an application (or the agent) asks of a kernel. `needs` is sorted by id. `hinted` are the ids that hints
+    take out, `hints` the names of those hints."""
 
     closure: tuple[ClosureFile, ...]
     needs: tuple[Need, ...]
     unresolved: tuple[Unresolved, ...] = ()
+    hinted: tuple[str, ...] = ()
+    hints: tuple[str, ...] = ()
     schema: int = SCHEMA_VERSION
 
     def syscalls(self) -> tuple[str, ...]:

@@ -3,10 +3,19 @@
 import posixpath
 import re
 from collections.abc import Iterable
+from typing import Protocol, runtime_checkable
 
 from builder.model import File, Tree
 
 MAX_LINKS = 40  # the kernel's own limit (include/linux/namei.h, MAXSYMLINKS)
+
+
+@runtime_checkable
+class Searchable(Protocol):
+    """A tree that finds by pattern without listing everything it holds."""
+
+    def glob(self, pattern: str) -> tuple[str, ...]:
+        """Paths of files and links that match, sorted."""
 
 
 def normalise(path: str) -> str:
@@ -51,6 +60,8 @@ def expand(tree: Tree, patterns: Iterable[str]) -> tuple[str, ...]:
     for pattern in patterns:
         if pattern in tree:
             found.add(pattern)
+        elif isinstance(tree, Searchable):
+            found.update(tree.glob(pattern))
         else:
             matches = re.compile(_expression(pattern)).fullmatch
             found.update(path for path, entry in tree.items() if entry.kind != "directory" and matches(path))

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Literal
 
 from builder.analyse import closure as loader
+from builder.analyse import hints as hinting
 from builder.analyse import implied
 from builder.analyse import needs as analysis
+from builder.analyse import plugins as opened
 from builder.analyse import table as syscall_table
 from builder.assemble import layers as layering
 from builder.assemble import rootfs as root_file_system
@@ -111,7 +113,7 @@ def build(app: str, place: Place, wishes: Wishes, store: Store, ledger: Ledger, 
 
     with ledger.stage("inputs", {"definition": digest(definition)}) as stage:
         lock = lockfile.read_lock(folder / "image.lock")
-        gathered = gather.gather(definition, folder, lock, store, _missing(definition))
+        gathered = gather.gather(definition, folder, lock, store, missing_libraries(definition))
         stage.say(f"{len(gathered.lock.packages)} packages, digests verified")
 
     with ledger.stage("agent", {"agent": definition.agent.name}) as stage:
@@ -120,8 +122,8 @@ def build(app: str, place: Place, wishes: Wishes, store: Store, ledger: Ledger, 
         stage.say(f"{definition.agent.name}, {sum(f.size_bytes for f in agent.values()) / 1000:.0f} kB")
 
     with ledger.stage("needs", {"application": gathered.key, "agent": digest_tree(agent)}) as stage:
-        tree = _whole(gathered.available, gathered.overlay)
-        needs = _analyse(tree, definition, store)
+        tree = whole_tree(gathered.available, gathered.overlay)
+        needs = analyse(tree, definition, place, store)
         agent_needs = analysis.analyse(agent, loader.resolve(agent, ["/init"]), store, by="agent")
         wanted = implied.merge(needs.needs, agent_needs.needs, implied.by_definition(definition))
         syscalls = implied.kept(wanted)
@@ -148,7 +150,7 @@ def build(app: str, place: Place, wishes: Wishes, store: Store, ledger: Ledger, 
         rootfs, layers = root_file_system.assemble(parts, store)
         stage.say(f"{rootfs.stat().st_size / 1e6:.2f} MB, {sum(layer.files for layer in layers)} files")
 
-    image = _image(definition, platform, kernel, rootfs, layers)
+    image = image_of(definition, platform, kernel, rootfs, layers)
     verdict = _smoke(definition, image, platform, wishes, store, ledger)
     return Built(
         definition,
@@ -166,32 +168,42 @@ def build(app: str, place: Place, wishes: Wishes, store: Store, ledger: Ledger, 
     )
 
 
-def _whole(available: Tree, overlay: Tree) -> Tree:
+def whole_tree(available: Tree, overlay: Tree) -> Tree:
     """All files with the overlay on top; a folder of the overlay hides no link of the packages (`/lib` → `usr/lib`)."""
     hidden = (path for path, entry in overlay.items() if entry.kind == "directory" and path in available)
     return {**available, **overlay, **{path: available[path] for path in hidden}}
 
 
-def _programs(tree: Tree, definition: Definition) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def programs_of(tree: Tree, definition: Definition) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The programs and the plugins to analyse: the command, and every ELF file that is declared to go in."""
     included = expand(tree, definition.files.include)
     executables, objects = loader.split_elf(tree, included)
     return (definition.run.command[0], *executables), (*expand(tree, definition.files.plugins), *objects)
 
 
-def _missing(definition: Definition) -> Callable[[Tree], tuple[str, ...]]:
+def missing_libraries(definition: Definition) -> Callable[[Tree], tuple[str, ...]]:
     """What `gather` asks to know which further packages are needed: the libraries that `tree` lacks."""
 
     def missing(tree: Tree) -> tuple[str, ...]:
-        programs, plugins = _programs(tree, definition)
-        return loader.missing(tree, programs, plugins)
+        programs, plugins = programs_of(tree, definition)
+        run = definition.run
+        return opened.missing(tree, programs, plugins, environment=run.environment, directory=run.directory)
 
     return missing
 
 
-def _analyse(tree: Tree, definition: Definition, store: Store) -> Needs:
-    programs, plugins = _programs(tree, definition)
-    return analysis.analyse(tree, loader.resolve(tree, programs, plugins), store, declared=definition.needs)
+def analyse(tree: Tree, definition: Definition, place: Place, store: Store) -> Needs:
+    """What the application asks of the kernel, by its closure and with the hints that apply."""
+    programs, plugins = programs_of(tree, definition)
+    run = definition.run
+    found = opened.complete(tree, programs, plugins, environment=run.environment, directory=run.directory)
+    hints = hints_for(tree, definition, place)
+    return analysis.analyse(tree, found.files, store, declared=definition.needs, hints=hints)
+
+
+def hints_for(tree: Tree, definition: Definition, place: Place) -> tuple[hinting.Hint, ...]:
+    """The hints whose conditions on files hold: Kiln's own and the definition's."""
+    return hinting.applicable((*hinting.load(place.recipes), *map(hinting.of_entry, definition.hint)), tree)
 
 
 def _known_features(definition: Definition, place: Place) -> None:
@@ -230,7 +242,7 @@ def _configuration_inputs(
     }
 
 
-def _image(
+def image_of(
     definition: Definition, platform: Platform, kernel: Kernel, rootfs: Path, layers: tuple[Layer, ...]
 ) -> Image:
     return Image(

@@ -42,14 +42,20 @@ class TracedCall(Value, frozen=True):
 class Trace(Value, frozen=True):
     """Everything recorded of one application. `files` are the ELF files that were mapped executable, by guest path,
     with the SHA-256 of their content: a place in a file that has changed since says nothing any more. `opened` are
-    the paths of files that were opened, sorted."""
+    the paths of files that were opened, sorted. `reached` are further return addresses seen on the stacks of calls
+    that came by other ways than at first, sorted: what is before each of them ran, although not in which order."""
 
     app: str
     files: Mapping[str, str]
     calls: tuple[TracedCall, ...]
     opened: tuple[str, ...] = ()
+    reached: tuple[Spot, ...] = ()
     schema: int = SCHEMA_VERSION
 
     def syscalls(self) -> tuple[str, ...]:
         """Names of the system calls seen, sorted."""
         return tuple(sorted({call.name for call in self.calls}))
+
+    def returns(self) -> frozenset[Spot]:
+        """Every return address that was seen on a stack: the call before each of them was made."""
+        return frozenset(self.reached) | {caller for call in self.calls for caller in call.callers}

@@ -15,7 +15,7 @@ import tasks
 from builder.inputs import definition_file
 
 ROOT = Path(__file__).parent.parent
-STAGES = ("inputs", "analyse", "configure", "compile", "assemble", "package", "boot")
+STAGES = ("inputs", "analyse", "configure", "compile", "assemble", "package", "boot", "trace")
 LONGEST_FILE = 300
 
 

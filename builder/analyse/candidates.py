@@ -2,6 +2,7 @@
 
 import posixpath
 import re
+import struct
 import tomllib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -50,12 +51,14 @@ class Rules(Value, frozen=True):
 
 
 class Candidate(Value, frozen=True):
-    """Something that may be opened: `asker`'s search rules apply, `by` is who wants it, `why` in words."""
+    """Something that may be opened: `asker`'s search rules apply, `by` is who wants it, `why` in words. `inner`: the
+    C library looks functions up in it without the program's dlsym."""
 
     name: str
     asker: str
     by: str
     why: str
+    inner: bool = False
 
 
 @cache
@@ -78,7 +81,7 @@ class Finder:
         for rule in rules().library:
             for by in self._matching(rule, files)[:1]:
                 libc = next((f.path for f in files if f.soname == "libc.so.6"), "")
-                yield from [Candidate(rule.name, libc, by, rule.why)] if libc else []
+                yield from [Candidate(rule.name, libc, by, rule.why, inner=True)] if libc else []
         yield from self._name_services(files)
         for rule in rules().setting:
             for by in self._matching(rule, files)[:1]:
@@ -122,14 +125,14 @@ class Finder:
 
     def _name_services(self, files: tuple[ClosureFile, ...]) -> Iterator[Candidate]:
         libc = next((file for file in files if file.soname == "libc.so.6"), None)
-        asking: dict[str, str] = {}
-        for file in files:
-            static = libc is None and NAME_SERVICE in self.guest.elf(file.path).data
-            for database, functions in rules().databases.items():
-                if static or self._imported(file) & set(functions):
-                    asking.setdefault(database, file.path)
-        if not asking or (libc is None and not any(NAME_SERVICE in self.guest.elf(f.path).data for f in files)):
+        static = [f for f in files if f.why == "program" and NAME_SERVICE in self.guest.elf(f.path).data]
+        if libc is None and not static:
             return  # musl has no name service switch
+        asking: dict[str, str] = {}
+        for database, functions in rules().databases.items():
+            users = static if libc is None else [f for f in files if not self._imported(f).isdisjoint(functions)]
+            if users:
+                asking[database] = users[0].path
         built_in = libc is None or nss.BUILT_IN_SINCE in (versions.defined(self.guest.elf(libc.path)) or ())
         for database, service in nss.services(self.guest.text(nss.CONFIGURATION), asking):
             if not (built_in and service in nss.BUILT_IN):
@@ -156,13 +159,14 @@ class Finder:
 
 
 def imported(file: Elf, names: Collection[str]) -> frozenset[str]:
-    """Those of the names that a file binds to in other files. Cheap where it has none: symbols are read only if the
-    string table holds one of them."""
+    """Those of the names that a file binds to in other files."""
+    table, count = file.value(elf.DT_SYMTAB), tables.dynamic_count(file)
     start = file.offset_of(file.value(elf.DT_STRTAB))
-    if start < 0:
+    if not table or not count or start < 0:
         return frozenset()
-    strings = file.data[start : start + file.value(elf.DT_STRSZ)]
-    likely = {name for name in names if name.encode() + b"\0" in strings}
-    if not likely:
-        return frozenset()
-    return frozenset(s.name for s in tables.dynamic_symbols(file) if not s.section and s.name in likely)
+    wanted = {name.encode() for name in names}
+    longest = max(map(len, wanted), default=0) + 1
+    raw = file.bytes_at(table, count * 24, "the dynamic symbol table")
+    places = {start + name for name, _, _, section, _, _ in struct.iter_unpack("<IBBHQQ", raw) if not section}
+    found = (file.data[at : at + longest].partition(b"\0")[0] for at in places)
+    return frozenset(name.decode() for name in found if name in wanted)

@@ -5,12 +5,13 @@ from each place inside that is referred to but did not come out as an instructio
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from builder.analyse import elf
 from builder.analyse.arch import Step, Text, Unit, of
 from builder.analyse.elf import Elf
 
+POINTER = 8  # bytes
 Range = tuple[int, bytes, str, int]  # address, code, section name, size of its entries
 
 
@@ -21,6 +22,8 @@ class Reader:
         self.file = file
         self.arch = of(file.machine)
         self.slots = frozenset(slots)
+        self.changed: set[int] | None = None  # variables that may change; None: all of them
+        self.imports: Mapping[int, int] = {}  # slots by the number of their import
         self.ranges = _ranges(file)
         self.bases = [r[0] for r in self.ranges]
         self.low = min(s.address for s in file.loads())
@@ -34,12 +37,19 @@ class Reader:
         i = bisect_right(self.bases, address) - 1
         return i if i >= 0 and address < self.bases[i] + len(self.ranges[i][1]) else -1
 
-    def constant(self, address: int, size: int) -> int | None:
-        """The number at an address that nothing can write to, or None."""
+    def constant(self, address: int, size: int) -> int | str | None:
+        """The number at an address that nothing can write to, `!` and an import's number where the loader puts the
+        import's address, or None."""
+        if size == POINTER and address in self.imports:
+            return f"!{self.imports[address]}"
         for s in self.file.loads():
             if s.address <= address and address + size <= s.address + s.file_size:
                 at = s.offset + address - s.address
-                return None if s.flags & elf.PF_W else int.from_bytes(self.file.data[at : at + size], "little")
+                if s.flags & elf.PF_W and (
+                    self.changed is None or not self.changed.isdisjoint(range(address, address + size))
+                ):
+                    return None
+                return int.from_bytes(self.file.data[at : at + size], "little")
         return None
 
     def bytes_of(self, start: int, end: int) -> bytes:

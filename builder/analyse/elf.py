@@ -11,6 +11,7 @@ own size.
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 
 from builder.analyse.machine import BY_NUMBER, MACHINES
 from builder.errors import AnalysisError
@@ -35,6 +36,8 @@ NAMES = {3: "32-bit x86", 8: "MIPS", 20: "PowerPC", 21: "PowerPC64", 22: "S/390"
          183: "AArch64", 243: "RISC-V", 258: "LoongArch"}  # fmt: skip
 KINDS = {1: "a relocatable object (.o)", 4: "a core dump"}
 REBUILD = "Kiln runs x86-64 Linux programs: use the package or build of that architecture"
+LONGEST_TEXT = 1 << 14  # of a path, or a list of paths; the kernel opens none longer than 4096
+MOST_ENTRIES = 1 << 14  # of a dynamic section: one for each library and some thirty more
 DAMAGED = "the file is damaged or was made by hand: build or fetch it again"
 
 
@@ -103,9 +106,10 @@ class Elf:
 
     def text_at(self, offset: int, what: str) -> str:
         """The zero-terminated text at a file offset."""
-        end = self.data.find(b"\0", offset) if 0 <= offset < len(self.data) else -1
+        end = self.data.find(b"\0", offset, offset + LONGEST_TEXT) if 0 <= offset < len(self.data) else -1
         if end < 0:
-            raise self.fail(f"{what} at offset 0x{offset:x} lies outside the file")
+            why = "is too long" if 0 <= offset < len(self.data) - LONGEST_TEXT else "lies outside the file"
+            raise self.fail(f"{what} at offset 0x{offset:x} {why}")
         return self.data[offset:end].decode(errors="replace")
 
     def value(self, tag: int) -> int:
@@ -123,6 +127,11 @@ class Elf:
         """The strings of every entry with this dynamic tag, in order."""
         return tuple(self.dynamic_text(v, what) for t, v in self.dynamic if t == tag)
 
+    def text(self, tag: int, what: str) -> str:
+        """The string of the last entry with this dynamic tag, which counts for the loader; empty where it is absent."""
+        values = [v for t, v in self.dynamic if t == tag]
+        return self.dynamic_text(values[-1], what) if values else ""
+
     @property
     def needed(self) -> tuple[str, ...]:
         """Names of the shared libraries this file asks for, in order."""
@@ -131,7 +140,7 @@ class Elf:
     @property
     def soname(self) -> str:
         """The library's own name, or an empty text."""
-        return (self.texts(DT_SONAME, "DT_SONAME") or ("",))[-1]
+        return self.text(DT_SONAME, "DT_SONAME")
 
     @property
     def interpreter(self) -> str:
@@ -163,7 +172,10 @@ def parse(data: bytes, name: str, machine: str = "x86_64") -> Elf:
     if mapped > 2 * len(data) + (1 << 20):  # neighbours may share a page; more than that is made to cost time
         raise blank.fail(f"the segments map {mapped} bytes of a file of {len(data)}")
     sections = _sections(data, sh, sh_size, sh_count, sh_names)
-    dynamic = tuple(_dynamic(data, segments))
+    dynamic = tuple(islice(_dynamic(data, segments), MOST_ENTRIES + 1))
+    if len(dynamic) > MOST_ENTRIES:
+        at = next(s.offset for s in segments if s.kind == PT_DYNAMIC)
+        raise blank.fail(f"the dynamic section at offset 0x{at:x} has more than {MOST_ENTRIES} entries")
     return Elf(name, data, kind, entry, segments, sections, dynamic, BY_NUMBER[number].name)
 
 
@@ -204,7 +216,7 @@ def _sections(data: bytes, at: int, size: int, count: int, names: int) -> tuple[
     base, length = (raw[names][4], raw[names][5]) if names < count else (0, 0)
     found = []
     for name, kind, flags, address, offset, bytes_, link, _, _, entry in raw:
-        end = data.find(b"\0", base + name) if name < length and base + length <= len(data) else -1
+        end = data.find(b"\0", base + name, base + name + 256) if name < length and base + length <= len(data) else -1
         label = data[base + name : end].decode(errors="replace") if end >= 0 else ""
         if kind == SHT_NOBITS or offset + bytes_ <= len(data):
             found.append(Section(label, kind, flags, address, offset, bytes_, link, entry))

@@ -11,8 +11,9 @@ from builder.model import Value
 
 class Exemption(Value, frozen=True):
     """A function that is recognised by its code, and what its open system call is counted as. `code` are digests of
-    the function without the distances in it: other code, other function, and the exemption stops applying. `made`:
-    only those of `numbers` that reachable code also makes directly."""
+    the function without the distances in it: other code, other function, and the exemption stops applying. Go's
+    runtime is compiled anew with every program and is recognised by the name of `function` (library `go`). `made`:
+    only those of `numbers` (`*`: any) that reachable code also makes directly."""
 
     library: str
     function: str
@@ -23,11 +24,18 @@ class Exemption(Value, frozen=True):
 
 
 @cache
+def _of_go() -> dict[str, Exemption]:
+    table = tomllib.loads((Path(__file__).parent / "exceptions.toml").read_text())
+    found = msgspec.convert(table["site"], tuple[Exemption, ...])
+    return {one.function: one for one in found if one.library == "go"}
+
+
+@cache
 def _all() -> dict[str, Exemption]:
     table = tomllib.loads((Path(__file__).parent / "exceptions.toml").read_text())
     return {mark: one for one in msgspec.convert(table["site"], tuple[Exemption, ...]) for mark in one.code}
 
 
-def find(mark: str) -> Exemption | None:
-    """The exemption for a function with this digest of its code, or None."""
-    return _all().get(mark)
+def find(mark: str, go_function: str = "") -> Exemption | None:
+    """The exemption for a function with this digest of its code, or for a function of a Go program, or None."""
+    return _all().get(mark) or _of_go().get(go_function)

@@ -155,7 +155,7 @@ class _Flow:
                 if i in marks:
                     self.found[i] = dict(state)
                 targets, onward = self.leads[i]
-                equal = self.learned(before, step)
+                equal = self.learned(before, step, state)
                 self.apply(step, state)
                 for t in targets:
                     self.enter(t, state | equal if step.equal else state)
@@ -166,21 +166,26 @@ class _Flow:
                     self.enter(i, state)
                     i = None
 
-    def learned(self, before: Step | None, step: Step) -> State:
-        """What a register holds where a comparison with a constant just before turned out equal."""
+    def learned(self, before: Step | None, step: Step, state: State) -> State:
+        """What a register holds where a comparison with a constant just before turned out equal. An entry value that
+        is that constant keeps its name: only callers that pass the constant come here."""
         compares = step.compares or (before.compares if before else None)
-        if step.equal is None or compares is None:
+        if step.equal is None or compares is None or compares[1] < values.WORD:
             return {}
         register, bits, constant = compares
-        return {register: frozenset((constant & ((1 << bits) - 1),))} if bits >= 32 else {}
+        number = constant & ((1 << bits) - 1)
+        old = state.get(register, frozenset())
+        entries = [v for v in old if isinstance(v, str)]
+        if len(old) == len(entries) == 1:
+            return {register: old if "=" in entries[0] else frozenset((f"{entries[0]}={number}",))}
+        return {register: frozenset((number,))}
 
     def apply(self, step: Step, state: State) -> None:
         """Change a state as an instruction does."""
         if step.kind == "call":
             self._call(state)
         elif step.kind == "syscall":
-            for r in self.arch.convention.syscall_loses:
-                state.pop(r, None)
+            self._lose(self.arch.convention.syscall_loses, state)
             values.written_by_others(state)
         written = [
             (r, bits, values.evaluate(state, e, self.constant)) for r, bits, e in step.sets if r >= 0
@@ -189,8 +194,12 @@ class _Flow:
             values.store(state, memory, size, values.evaluate(state, expression, self.constant))
         for r in step.clobbers:
             state.pop(r, None)
+            state.pop(f"low{r}", None)
         for r, bits, value in written:
             new = values.combined(state.get(r), bits, value)
+            state.pop(f"low{r}", None)
+            if new is None and bits == values.BYTE and value is not None:
+                state[f"low{r}"] = value  # the lowest byte alone is known
             if new is None:
                 state.pop(r, None)
                 continue
@@ -200,9 +209,13 @@ class _Flow:
                     if isinstance(v, Place):
                         values.leak(state, v.offset)
 
-    def _call(self, state: State) -> None:
-        for r in self.arch.convention.call_loses:
+    def _lose(self, registers: tuple[int, ...], state: State) -> None:
+        for r in registers:
             state.pop(r, None)
+            state.pop(f"low{r}", None)
+
+    def _call(self, state: State) -> None:
+        self._lose(self.arch.convention.call_loses, state)
         values.written_by_others(state)
         top = state.get(self.arch.convention.stack)
         if top and len(top) == 1 and isinstance(place := next(iter(top)), Place):

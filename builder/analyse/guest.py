@@ -3,6 +3,7 @@
 import posixpath
 import re
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -36,14 +37,19 @@ class Guest:
         return frozenset(found)
 
     def real(self, path: str) -> str:
-        """Where a path leads, `..` taken after links as the kernel does; empty where links loop."""
+        """Where a path leads, `..` taken after links as the kernel does; empty where links loop or lead nowhere."""
         if path not in self.known:
-            self.known[path] = _real(self.tree, path)
+            self.known[path] = _real(self.tree, self._is_there, path)
         return self.known[path]
 
     def is_folder(self, path: str) -> bool:
         """Whether a path leads to a folder."""
-        return self.real(path) in self.folders
+        return self._is_there(self.real(path))
+
+    def _is_there(self, place: str) -> bool:
+        """Whether a real path is a folder: an entry says so, or something lies in it."""
+        entry = self.tree.get(place)
+        return entry.kind == "directory" if entry is not None else place in self.folders
 
     def file(self, path: str) -> File | None:
         """The regular file a path leads to, or None."""
@@ -53,7 +59,7 @@ class Guest:
     def tidy(self, path: str) -> str:
         """The path without `.`, `..` and double slashes that leads to the same place: links stay where they can."""
         short = paths.normalise(path)
-        return short if self.real(short) == self.real(path) else self.real(path)
+        return short if self.real(short) == self.real(path) else self.real(path) or path
 
     def start(self, path: str, size: int) -> bytes:
         """The first bytes of the file at a path that is known to be one."""
@@ -95,11 +101,13 @@ class Guest:
         return tuple(sorted(p for p, f in self.tree.items() if f.kind != "directory" and p.startswith(start)))
 
 
-def _real(tree: Tree, path: str) -> str:
+def _real(tree: Tree, is_folder: Callable[[str], bool], path: str) -> str:
     done, links = "", 0
     rest = deque(part for part in path.split("/") if part not in ("", "."))
     while rest:
         if (part := rest.popleft()) == "..":
+            if not is_folder(done or "/"):
+                return ""
             done = done.rpartition("/")[0]
             continue
         step = f"{done}/{part}"

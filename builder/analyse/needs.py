@@ -1,7 +1,7 @@
 """From a closure to Needs: the stage's entry point, with evidence for every need and the store as its memory."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -10,7 +10,9 @@ import msgspec
 
 from builder import paths
 from builder.analyse import exceptions, telling
+from builder.analyse import hints as hint_table
 from builder.analyse.arguments import path_need
+from builder.analyse.hints import Hint
 from builder.analyse.reach import Member, Node, Reached, reach
 from builder.analyse.sinks import NUMBER, Finding, findings
 from builder.analyse.summary import Summary, summarise
@@ -36,6 +38,7 @@ def analyse(
     store: Store,
     *,
     declared: Declared | None = None,
+    hints: tuple[Hint, ...] = (),
     by: Literal["app", "agent", "platform"] = "app",
 ) -> Needs:
     """What the files of a closure ask of the kernel: system calls, socket families, ioctls, paths, each with evidence.
@@ -44,14 +47,13 @@ def analyse(
     be read, and for declared system calls that do not exist.
     """
     declared = declared or Declared()
-    files = [(f, _content(tree, f)) for f in closure]
-    identity = [analyser_digest(), by, declared, [(f, e.sha256 or digest_file(Path(e.host))) for f, e in files]]
+    files = [(f, content_of(tree, f)) for f in closure]
+    identity = [analyser_digest(), by, declared, hints, [(f, e.sha256 or digest_file(Path(e.host))) for f, e in files]]
     key = digest_bytes(msgspec.json.encode(identity))
 
     def fill(folder: Path) -> None:
-        members = _members([(f, e, s) for f, e in files for s in (load_summary(e, f.path, store),)])
-        needs = assess(members, declared, by)
-        result = Needs(closure, *needs)
+        members = members_of([(f, e, s) for f, e in files for s in (load_summary(e, f.path, store),)])
+        result = msgspec.structs.replace(assess(members, declared, by, hints), closure=closure)
         (folder / "needs.msgpack").write_bytes(msgspec.msgpack.encode(result))
 
     return msgspec.msgpack.decode((store.make("needs", key, fill) / "needs.msgpack").read_bytes(), type=Needs)
@@ -79,14 +81,15 @@ def analyser_digest() -> str:
     return digest.hexdigest()
 
 
-def _content(tree: Tree, file: ClosureFile) -> File:
+def content_of(tree: Tree, file: ClosureFile) -> File:
+    """A closure file's entry; AnalysisError where the tree has none."""
     entry = paths.find(tree, file.path)
     if entry is None:
         raise AnalysisError(f"{file.path}: in the closure but not among the image's files", "resolve the closure again")
     return entry
 
 
-def _members(files: Iterable[tuple[ClosureFile, File, Summary]]) -> list[Member]:
+def members_of(files: Iterable[tuple[ClosureFile, File, Summary]]) -> list[Member]:
     """One member for each content, the loader last before plugins: that is where it stands in the lookup order."""
     order = {"program": 0, "needed": 1, "interpreter": 2, "plugin": 3}
     seen: set[str] = set()
@@ -99,10 +102,27 @@ def _members(files: Iterable[tuple[ClosureFile, File, Summary]]) -> list[Member]
 
 
 def assess(
-    members: list[Member], declared: Declared, by: Literal["app", "agent", "platform"]
-) -> tuple[tuple[Need, ...], tuple[Unresolved, ...]]:
-    """The needs and the unresolved places of linked summaries. Pure."""
+    members: Sequence[Member],
+    declared: Declared,
+    by: Literal["app", "agent", "platform"] = "app",
+    hints: tuple[Hint, ...] = (),
+) -> Needs:
+    """The needs and the unresolved places of linked summaries, and what hints take out of them. Pure."""
     reached = reach(members)
+    found, unresolved = _asked(reached, declared)
+    held: tuple[str, ...] = ()
+    hinted: tuple[str, ...] = ()
+    if hints:
+        fewer, held = hint_table.reached_with(members, hints, reached)
+        less, unresolved = _asked(fewer, declared)
+        hinted, found = tuple(sorted(found.keys() - less.keys())), less
+    closure = tuple(m.file for m in members)
+    needs = tuple(Need(i, _best(e), by, len(e)) for i, e in sorted(found.items()))
+    return Needs(closure, needs, tuple(dict.fromkeys(unresolved)), hinted, held)
+
+
+def _asked(reached: Reached, declared: Declared) -> tuple[Found, list[Unresolved]]:
+    """What reachable code asks for, with its evidence, and the places that could not be decided."""
     found: Found = {}
     open_: list[Finding] = []
     for finding in findings(reached, reached.calls()):
@@ -110,15 +130,15 @@ def assess(
             open_.append(finding)
             continue
         evidence = _evidence(reached, finding)
-        for need in _needs(reached, finding, finding.values):
-            _note(found, need, evidence)
+        for need in needs_of(reached, finding, finding.values):
+            if not taken_out(reached, finding, need):
+                _note(found, need, evidence)
     unresolved = list(_close(reached, found, open_))
     _paths(reached, found)
     _legacy(reached, found)
     _implied(found)
     _declared(found, declared, reached.calls())
-    needs = (Need(i, _best(e), by, len(e)) for i, e in sorted(found.items()))
-    return tuple(needs), tuple(dict.fromkeys(unresolved))
+    return found, unresolved
 
 
 def _best(evidence: list[Evidence]) -> tuple[Evidence, ...]:
@@ -133,13 +153,20 @@ def _note(found: Found, need: str, evidence: Evidence) -> None:
         found.setdefault(need, []).append(evidence)
 
 
-def _needs(reached: Reached, finding: Finding, values: tuple[int, ...]) -> tuple[str, ...]:
+def needs_of(reached: Reached, finding: Finding, values: tuple[int, ...]) -> tuple[str, ...]:
     """The needs of known values; a number that no kernel has answers ENOSYS and gives none."""
     if finding.kind == NUMBER:
         name = reached.calls().get(values[0])
         return (f"syscall:{name}",) if name else ()
     text = reached.members[finding.node[0]].summary.texts.get(values[0], "")
     return telling.needs(*finding.kind, values, text)
+
+
+def taken_out(reached: Reached, finding: Finding, need: str) -> bool:
+    """Whether a hint says that a need does not arise here."""
+    cut = reached.cut.needs
+    places = (finding.node, finding.made[0], (finding.node[0], -1), (finding.made[0][0], -1))
+    return bool(cut) and any((place, need) in cut for place in places)
 
 
 def _evidence(reached: Reached, finding: Finding, how: str = "") -> Evidence:
@@ -155,10 +182,11 @@ def _evidence(reached: Reached, finding: Finding, how: str = "") -> Evidence:
 def _close(reached: Reached, found: Found, open_: Iterable[Finding]) -> Iterator[Unresolved]:
     """Count what could not be decided as everything it may be."""
     for finding in open_:
-        assumed, why = _assumed(reached, found, finding)
+        assumed, why = assumed_of(reached, found, finding)
         evidence = _evidence(reached, finding, f"assumed: {why}")
         for need in assumed:
-            _note(found, need, evidence)
+            if not taken_out(reached, finding, need):
+                _note(found, need, evidence)
         if assumed or finding.kind == NUMBER:
             yield Unresolved(evidence.file, finding.address, evidence.function, why, _shown(reached, assumed))
 
@@ -167,19 +195,23 @@ def _shown(reached: Reached, assumed: tuple[str, ...]) -> tuple[str, ...]:
     return assumed if len(assumed) < len(reached.calls()) else ("syscall:*",)
 
 
-def _assumed(reached: Reached, found: Found, finding: Finding) -> tuple[tuple[str, ...], str]:
+def assumed_of(reached: Reached, found: Found, finding: Finding) -> tuple[tuple[str, ...], str]:
+    """What an undecided place is counted as, and why. `found` are the needs known so far."""
     if finding.kind != NUMBER:
         rule = telling.rules(finding.kind[0])[finding.kind[1]]
         return rule.assumed, f"{finding.kind[0]}: {finding.why}"
     summary = reached.members[finding.made[0][0]].summary
-    known = exceptions.find(summary.marks.get(finding.made[0][1], ""))
+    here = reached.members[finding.node[0]].summary
+    known = exceptions.find(summary.marks.get(finding.made[0][1], ""), here.name(finding.node[1]) if here.go else "")
     if known is None:
         return tuple(f"syscall:{n}" for n in sorted(reached.calls().values())), f"system call: {finding.why}"
-    needs = tuple(f"syscall:{n}" for n in known.numbers)
+    numbers = tuple(reached.calls().values()) if known.numbers == ("*",) else known.numbers
+    needs = tuple(f"syscall:{n}" for n in numbers)
     return tuple(n for n in needs if n in found or not known.made), known.reason
 
 
 def _paths(reached: Reached, found: Found) -> None:
+    cut = reached.cut.needs
     for i, member in enumerate(reached.members):
         for unit, text in member.summary.paths:
             node: Node = (i, unit)
@@ -188,7 +220,9 @@ def _paths(reached: Reached, found: Found) -> None:
             elif node in reached.parents:
                 function, chain = member.summary.name(unit), reached.chain(node)
                 start = member.summary.starts[unit]
-                _note(found, path_need(text), Evidence(f"names {text}", member.file.path, start, function, chain))
+                need = path_need(text)
+                if not any((place, what) in cut for place in (node, (i, -1)) for what in (need, text)):
+                    _note(found, need, Evidence(f"names {text}", member.file.path, start, function, chain))
 
 
 def _legacy(reached: Reached, found: Found) -> None:

@@ -53,7 +53,17 @@ def complete(
 ) -> Complete:
     """The closure with everything that is surely opened at run time. Arguments and errors as `closure.resolve`."""
     guest = Guest(tree, machine)
-    walk = closure.walked(guest, programs, plugins, environment or {}, directory)
+    return _completed(closure.walked(guest, programs, plugins, environment or {}, directory), opened)
+
+
+def library(tree: Tree, path: str) -> Complete:
+    """The closure of a shared object by itself, of whatever architecture it is, as a program would map it."""
+    walk = Walk(Guest(tree, ""), {})
+    walk.library(walk.guest.tidy(path))
+    return _completed(walk, ())
+
+
+def _completed(walk: Walk, opened: Iterable[Opened]) -> Complete:
     closure.refuse(walk)
     found = _join(walk, tuple(opened))
     return Complete(tuple(walk.files), (*found, *_folders(walk)), tuple(walk.warnings))
@@ -102,6 +112,8 @@ def _join(walk: Walk, opened: tuple[Opened, ...]) -> tuple[Plugin, ...]:
             break
         for candidate in candidates:
             joined = walk.opened(candidate.asker, candidate.name)
+            if joined and candidate.inner:
+                walk.promote(candidate.asker, candidate.name)
             found[candidate.name, candidate.by] = Plugin(candidate.name, candidate.by, candidate.why, joined)
     return tuple(found.values())
 

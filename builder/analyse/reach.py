@@ -27,6 +27,17 @@ class Member:
     summary: Summary
 
 
+@dataclass(frozen=True)
+class Cut:
+    """What hints take out: nodes that are never entered, references from one node to another, imports (file, index)
+    that are never used, and needs that do not arise in a node (or, with node -1, anywhere in its file)."""
+
+    nodes: frozenset[Node] = frozenset()
+    edges: frozenset[tuple[Node, Node]] = frozenset()
+    uses: frozenset[Node] = frozenset()
+    needs: frozenset[tuple[Node, str]] = frozenset()
+
+
 @dataclass
 class Reached:
     """What can run: for each reachable node the node that led to it (None: a start) and how."""
@@ -35,6 +46,7 @@ class Reached:
     parents: dict[Node, tuple[Node | None, str]] = field(default_factory=dict)
     exports: list[dict[str, list[Export]]] = field(default_factory=list)
     bound: dict[Node, tuple[Node, ...]] = field(default_factory=dict)  # (file, import) → definitions
+    cut: Cut = Cut()
 
     def calls(self) -> Mapping[int, str]:
         """The system calls of the closure's architecture by number."""
@@ -54,11 +66,17 @@ class Reached:
 
     def onward(self, file: int, index: int) -> Iterator[Node]:
         """The nodes that a node leads to, in its own file and in others."""
+        for target in self._targets(file, index):
+            if not self.cut.edges or ((file, index), target) not in self.cut.edges:
+                yield target
+
+    def _targets(self, file: int, index: int) -> Iterator[Node]:
         summary = self.members[file].summary
         for target in summary.edges[index]:
             yield file, target
         for wanted in summary.uses.get(index, ()):
-            yield from self.binding(file, wanted)
+            if (file, wanted) not in self.cut.uses:
+                yield from self.binding(file, wanted)
 
     def binding(self, file: int, wanted: int) -> tuple[Node, ...]:
         """The definitions an import can bind to."""
@@ -91,9 +109,9 @@ def _fits(export: Export, version: str) -> bool:
     return export.version == version or not export.version
 
 
-def reach(members: Sequence[Member]) -> Reached:
-    """Everything that can run in the closure."""
-    reached = Reached(tuple(members))
+def reach(members: Sequence[Member], cut: Cut = Cut()) -> Reached:
+    """Everything that can run in the closure, but for what is cut out."""
+    reached = Reached(tuple(members), cut=cut)
     for m in members:
         table: dict[str, list[Export]] = {}
         for export in m.summary.exports:
@@ -101,23 +119,23 @@ def reach(members: Sequence[Member]) -> Reached:
         reached.exports.append(table)
     queue: deque[Node] = deque()
     for i, member in enumerate(members):
-        _add(reached, queue, None, _starts(reached, i, member))
+        _add(reached, queue, None, starts(reached, i, member))
     while queue:
         while queue:
             node = queue.popleft()
             _add(reached, queue, node, ((n, "referred to") for n in reached.onward(*node)))
-        _add(reached, queue, None, _asked_by_name(reached))
+        _add(reached, queue, None, asked_by_name(reached))
     return reached
 
 
 def _add(reached: Reached, queue: "deque[Node]", parent: Node | None, found: Iterable[tuple[Node, str]]) -> None:
     for node, how in found:
-        if node not in reached.parents:
+        if node not in reached.parents and node not in reached.cut.nodes:
             reached.parents[node] = (parent, how)
             queue.append(node)
 
 
-def _starts(reached: Reached, i: int, member: Member) -> Iterator[tuple[Node, str]]:
+def starts(reached: Reached, i: int, member: Member) -> Iterator[tuple[Node, str]]:
     summary = member.summary
     if summary.entry >= 0 and member.file.why in ("program", "interpreter"):
         yield (i, summary.entry), "entry point"
@@ -131,7 +149,7 @@ def _starts(reached: Reached, i: int, member: Member) -> Iterator[tuple[Node, st
         yield from _named(reached, i, summary.words, "the loader may look it up by name")
 
 
-def _asked_by_name(reached: Reached) -> Iterator[tuple[Node, str]]:
+def asked_by_name(reached: Reached) -> Iterator[tuple[Node, str]]:
     """Functions that reachable code may ask for with dlsym: constant names; where a name is not known, every text of
     that file that is some file's function name."""
     for i, member in enumerate(reached.members):

@@ -127,10 +127,11 @@ class Search:
             return
         for one in (asker, *asker.chain) if not asker.file.value(elf.DT_RUNPATH) else ():
             if not one.file.value(elf.DT_RUNPATH):
-                yield from self._listed(one, one.file.texts(elf.DT_RPATH, "DT_RPATH")[-1:], name)
+                yield from self._listed(one, one.file.text(elf.DT_RPATH, "DT_RPATH"), name)
         if self.rules.library_path:
-            yield from self._listed(asker, (self.rules.library_path.replace(";", ":"),), name)
-        yield from self._listed(asker, asker.file.texts(elf.DT_RUNPATH, "DT_RUNPATH")[-1:], name)
+            program = (asker, *asker.chain)[-1]
+            yield from self._listed(program, self.rules.library_path.replace(";", ":"), name)
+        yield from self._listed(asker, asker.file.text(elf.DT_RUNPATH, "DT_RUNPATH"), name)
         nodeflib = bool(asker.file.value(elf.DT_FLAGS_1) & elf.DF_1_NODEFLIB)
         for cached in (self.rules.cache or {}).get(name, ()):
             if not (nodeflib and cached.path.startswith(tuple(f"{folder}/" for folder in self.rules.folders))):
@@ -138,12 +139,11 @@ class Search:
         for folder in self.rules.folders if not nodeflib else ():
             yield from self._within(folder, name)
 
-    def _listed(self, owner: Loaded, texts: tuple[str, ...], name: str) -> Iterator[Place]:
+    def _listed(self, owner: Loaded, text: str, name: str) -> Iterator[Place]:
         """In each folder of a list; an empty element is the working directory, an empty list no folder at all."""
-        for text in texts:
-            for part in text.split(":") if text else ():
-                for folder, variant in self._expanded(owner, part):
-                    yield from ((path, v or variant) for path, v in self._within(self._absolute(folder), name))
+        for part in text.split(":") if text else ():
+            for folder, variant in self._expanded(owner, part):
+                yield from ((path, v or variant) for path, v in self._within(self._absolute(folder), name))
 
     def _within(self, folder: str, name: str) -> Iterator[Place]:
         if folder not in self.existing:
@@ -197,8 +197,7 @@ class Search:
 
     def _musl_own(self, owner: Loaded) -> tuple[str, ...]:
         """RUNPATH, or RPATH where there is none: to musl they are the same. An unknown token voids the list."""
-        texts = owner.file.texts(elf.DT_RUNPATH, "DT_RUNPATH") or owner.file.texts(elf.DT_RPATH, "DT_RPATH")
-        text = texts[-1] if texts else ""
+        text = owner.file.text(elf.DT_RUNPATH, "DT_RUNPATH") or owner.file.text(elf.DT_RPATH, "DT_RPATH")
         if "$" in TOKEN_MUSL.sub("", text):
             return ()
         return tuple(TOKEN_MUSL.sub(lambda _: owner.origin, part) for part in text.split(":") if part)

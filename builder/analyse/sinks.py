@@ -4,22 +4,26 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import product
 
+from builder.analyse import golang
 from builder.analyse.reach import Node, Reached
 from builder.analyse.sites import Known, Site
 from builder.analyse.telling import places, rules
 
 NUMBER = ("", -1)  # the kind of a sink that decides on the number
+PASSED = ("", -2)  # the kind of a sink of which only the values are asked for
 MOST = 64  # combinations of values at one place that are followed
 Kind = tuple[str, int]  # a system call and which of its rules
-Term = int | str  # a constant, or a location at the unit's entry
+Term = int | str  # a constant, a location at the unit's entry, or ANYTHING
+ANYTHING = "?"  # a companion that is not known
 Spot = tuple[Node, int]  # a unit and an address in it
 
 
 @dataclass(frozen=True)
 class Finding:
     """What is known at one place: `kind` NUMBER with the number, or a system call's rule with the values of the
-    arguments it looks at. `values` None: not known, `why` says what is passed. `made` is the place of the system call
-    instruction itself, `node` and `address` the place that decides on the values."""
+    arguments it looks at (of the first alone where its companion is not known). `values` None: not known, `why` says
+    what is passed. `made` is the place of the system call instruction itself, `node` and `address` the place that
+    decides on the values."""
 
     kind: Kind
     values: tuple[int, ...] | None
@@ -59,6 +63,20 @@ def findings(reached: Reached, names: Mapping[int, str]) -> Iterator[Finding]:
         yield from _passed(search, *search.work.pop())
 
 
+def passed(reached: Reached, node: Node, location: str) -> frozenset[int] | None:
+    """All constants that reachable callers pass to a function in a register; None where one of them is not known."""
+    search = _Search(reached, {})
+    _index(search)
+    found: set[int] = set()
+    search.work.append((node, (location,), PASSED, (node, 0)))
+    while search.work:
+        for finding in _passed(search, *search.work.pop()):
+            if finding.values is None:
+                return None
+            found.update(finding.values)
+    return frozenset(found)
+
+
 def _index(search: _Search) -> None:
     """Reachable call sites by the unit they lead to, and reachable nodes by those they refer to."""
     reached = search.reached
@@ -79,7 +97,8 @@ def _values(
 ) -> Iterator[Finding]:
     """The combinations of what several places hold: constants are findings, the rest is looked for at callers."""
     node, address = where
-    if any(k is None for k in known):
+    known = (known[0], *((ANYTHING,) if k is None else k for k in known[1:]))
+    if known[0] is None:
         yield Finding(kind, None, node, address, made, why)
         return
     several = list(product(*((v & 0xFFFFFFFF if isinstance(v, int) else v for v in k or ()) for k in known)))
@@ -88,7 +107,7 @@ def _values(
         return
     for terms in sorted(set(several), key=str):
         values = tuple(t for t in terms if isinstance(t, int))
-        if len(values) == len(terms):
+        if len(values) + terms.count(ANYTHING) == len(terms):
             yield Finding(kind, values, node, address, made)
             if kind == NUMBER and where != made:  # the number came through a wrapper: so do the arguments
                 name = search.names.get(values[0], "")
@@ -105,15 +124,29 @@ def _passed(search: _Search, sink: Node, terms: tuple[Term, ...], kind: Kind, ma
     sites = search.callers.get(sink, [])
     for file, site in sites:
         where = ((file, site.unit), site.address)
-        known = tuple((t,) if isinstance(t, int) else site.values.get(t) for t in terms)
+        known = tuple((t,) if isinstance(t, int) or t == ANYTHING else _held(site, t) for t in terms)
         yield from _values(search, kind, known, where, made, "what is passed is not a constant")
     covered = {(file, site.unit) for file, site in sites}
+    bound = tuple(int(t.partition("=")[2]) if isinstance(t, str) and "=" in t else t for t in terms)
+    values = tuple(t for t in bound if isinstance(t, int)) if all(isinstance(t, int) for t in bound) else None
     parent, how = reached.parents[sink]
-    if parent is None:
-        yield Finding(kind, None, sink, _start(reached, sink), made, how)
+    if parent is None and how != golang.PART:
+        yield Finding(kind, values, sink, _start(reached, sink), made, how)
     for node in sorted(_users(search, sink) - covered):
         why = f"refers to {_name(reached, sink)} without a call that is seen"
-        yield Finding(kind, None, node, _start(reached, node), made, why)
+        yield Finding(kind, values, node, _start(reached, node), made, why)
+
+
+def _held(site: Site, term: str) -> Known:
+    """What a call passes for a location; of one that is known to be a constant where it is used, only that counts."""
+    location, bound, constant = term.partition("=")
+    known = site.values.get(location)
+    if not bound:
+        return known
+    if known is None:
+        return (int(constant),)
+    fitting = (v if isinstance(v, int) else v if "=" in v else f"{v}={constant}" for v in known)
+    return tuple(v for v in fitting if v == int(constant) or (isinstance(v, str) and v.endswith(f"={constant}")))
 
 
 def _users(search: _Search, sink: Node) -> set[Node]:

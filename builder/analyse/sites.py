@@ -6,10 +6,10 @@ at, and so on, until constants are found. What other files pass is put together 
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from builder.analyse import flow, values
-from builder.analyse.arch import Step, Unit
+from builder.analyse import flow, golang, values
+from builder.analyse.arch import Expression, Memory, Step, Unit
 from builder.analyse.decode import Reader
-from builder.analyse.telling import telling, watched
+from builder.analyse.telling import ASKED, telling, watched
 from builder.analyse.units import Code
 from builder.analyse.values import State
 from builder.model import Value
@@ -37,26 +37,36 @@ class Site(Value, frozen=True, array_like=True):
 
 
 def look(
-    reader: Reader, code: Code, slots: Mapping[int, int], imports: Sequence[str], names: Mapping[int, str]
+    reader: Reader,
+    code: Code,
+    slots: Mapping[int, int],
+    imports: Sequence[str],
+    functions: Mapping[str, int],
+    names: Mapping[int, str],
 ) -> tuple[tuple[Call, ...], tuple[Site, ...]]:
-    """All system call instructions of a file and all calls that pass on numbers or telling arguments. `names` are
-    the system calls by number."""
-    search = Search(reader, code, slots)
+    """All system call instructions of a file and all calls that pass on numbers or telling arguments. `functions` are
+    the file's own by name, `names` the system calls by number."""
+    search = Search(reader, code, slots, functions)
     for i, unit in enumerate(code.units):
         if unit.syscalls:
             search.calls.extend(search.syscalls(i, unit, names))
     parameters = [reader.arch.convention.registers[r] for r in reader.arch.convention.parameters]
-    search.follow({-1 - i: {parameters[p] for p in watched(n)} for i, n in enumerate(imports) if watched(n)})
+    wanted = {-1 - i: {parameters[p] for p in watched(n)} for i, n in enumerate(imports) if watched(n)}
+    for name, places in ASKED.items():
+        if (own := code.index(functions.get(name, -1))) >= 0:
+            wanted.setdefault(own, set()).update(parameters[p] for p in places)
+    search.follow(wanted)
     return tuple(search.calls), tuple(sorted(search.sites.values(), key=lambda s: (s.address, s.callee)))
 
 
 class Search:
     """The search in one file; `follow` may be called again for further imports."""
 
-    def __init__(self, reader: Reader, code: Code, slots: Mapping[int, int]) -> None:
+    def __init__(self, reader: Reader, code: Code, slots: Mapping[int, int], functions: Mapping[str, int]) -> None:
         self.reader, self.code, self.slots = reader, code, slots
         self.arch = reader.arch
-        self.endless = code.endless()
+        self.endless = code.endless() - {a for n, a in functions.items() if n.startswith(golang.RETURNS)}
+        self.endless |= {a for n, a in functions.items() if n.startswith(golang.NEVER)}
         self.calls: list[Call] = []
         self.sites: dict[tuple[int, int], Site] = {}
         self.sinks: dict[int, set[str]] = {}
@@ -104,12 +114,13 @@ class Search:
     def known(self, i: int, state: State, location: str, pushes: int = 0) -> Known:
         """What stands in a register or stack slot; what comes from the unit's caller makes the unit a sink."""
         value = values.read(state, self.arch, location, pushes=pushes)
-        if value is None or any(isinstance(v, values.Place) for v in value):
+        if value is None or any(isinstance(v, values.Place) or (isinstance(v, str) and v[0] == "!") for v in value):
             return None
         for one in value:
-            if isinstance(one, str) and one not in self.sinks.setdefault(i, set()):
-                self.sinks[i].add(one)
-                self.fresh.setdefault(i, set()).add(one)
+            entry = one.partition("=")[0] if isinstance(one, str) else ""
+            if entry and entry not in self.sinks.setdefault(i, set()):
+                self.sinks[i].add(entry)
+                self.fresh.setdefault(i, set()).add(entry)
         return tuple(sorted((v for v in value if isinstance(v, int | str)), key=str))
 
     def syscalls(self, i: int, unit: Unit, names: Mapping[int, str]) -> Iterable[Call]:
@@ -122,15 +133,11 @@ class Search:
             a: sorted({p for n in known or () if isinstance(n, int) for p in telling(names.get(n & 0xFFFFFFFF, ""))})
             for a, known in numbers.items()
         }
-        wanted = {
-            a: ([registers[self.arch.convention.arguments[p]] for p in found], 0)
-            for a, found in places.items()
-            if found
-        }
+        arguments = [registers[r] for r in self.arch.convention.arguments]
+        wanted = {a: ([arguments[p] for p in found], 0) for a, found in places.items() if found}
         second = self.states(i, wanted) if wanted else {}
         for a, known in numbers.items():
-            arguments = {p: self.known(i, second[a], registers[self.arch.convention.arguments[p]]) for p in places[a]}
-            yield Call(i, a, known, arguments)
+            yield Call(i, a, known, {p: self.known(i, second[a], arguments[p]) for p in places[a]})
 
     def follow(self, work: Mapping[int, set[str]]) -> None:
         """Record what is passed to the given sinks, to those found so far, and to those found on the way."""
@@ -143,6 +150,7 @@ class Search:
                     by_caller.setdefault(caller, set()).add(callee)
             for caller, callees in by_caller.items():
                 self.caller(caller, callees, work)
+                self.pointed(caller, callees, work)
             work = self.fresh
 
     def caller(self, i: int, callees: set[int], work: Mapping[int, set[str]]) -> None:
@@ -161,6 +169,89 @@ class Search:
             locations, pushes = places[address]
             passed = {w: self.known(i, state, w, pushes) for w in locations}
             self.sites[address, wanted[address][0]] = Site(i, address, wanted[address][0], passed)
+
+    def pointed(self, i: int, callees: set[int], work: Mapping[int, set[str]]) -> None:
+        """Record the calls of one unit to the given sinks through pointers it holds in registers or in its frame. A
+        pointer that may leave the unit, or that is lost sight of, is recorded as a call that passes anything."""
+        unit = self.code.units[i]
+        marks: dict[values.Member, int] = {
+            f"!{-1 - c}" if c < 0 else self.code.starts[c]: c
+            for c in callees
+            if c < 0 or self.code.starts[c] in unit.addresses
+        }
+        steps = self.steps(i)
+        loads = [s for s in steps if any(self.taken(e) in marks for _, _, e in s.sets)]
+        if not loads:
+            return
+        wanted = {s.address: ((), 0) for s in steps if s.kind in ("call", "jump", "return") or s.stores}
+        states = flow.at(
+            steps,
+            wanted,
+            self.arch,
+            self.reader.constant,
+            outer=self.code.inner.get(i, set()),
+            tables=self.code.tables.get(i, ()),
+            endless=self.endless,
+        )
+        lost = False
+        called: set[int] = set()
+        for step in steps:
+            if (state := states.get(step.address)) is None:
+                continue
+            through = self.through(step, state)
+            lost |= step.kind in ("call", "jump") and bool(step.sets) and through is None
+            pushes = self.arch.convention.call_pushes if step.kind == "call" else 0
+            for mark in marks.keys() & (through or set()):
+                callee = marks[mark]
+                called.add(callee)
+                passed = {w: self.known(i, state, w, pushes) for w in sorted(work[callee])}
+                self.sites[step.address, callee] = Site(i, step.address, callee, passed)
+            for mark in marks.keys() & self.exposed(step, state):
+                self.anything(i, step.address, marks[mark], work)
+        for load in loads:
+            for _, _, expression in load.sets:
+                callee = marks.get(self.taken(expression) or "", 0)
+                if self.taken(expression) in marks and (lost or callee not in called):
+                    self.anything(i, load.address, callee, work)
+
+    def anything(self, i: int, address: int, callee: int, work: Mapping[int, set[str]]) -> None:
+        """Record a place that may pass anything to a sink."""
+        self.sites[address, callee] = Site(i, address, callee, dict.fromkeys(sorted(work[callee])))
+
+    def taken(self, expression: Expression) -> values.Member | None:
+        """The pointer to a function or import that an expression gives without any register, as a value's member."""
+        if expression[0] in ("load", "addr") and isinstance(memory := expression[1], Memory):
+            if memory.base != -1 or memory.index != -1:
+                return None
+            if expression[0] == "addr":
+                return memory.displacement
+            found = self.slots.get(memory.displacement)
+            return None if found is None else f"!{found}"
+        return expression[1] if expression[0] == "imm" and isinstance(expression[1], int) else None
+
+    def through(self, step: Step, state: State) -> values.Value:
+        """Where an indirect call or jump can lead."""
+        if step.kind not in ("call", "jump") or step.target is not None:
+            return frozenset()
+        expression: Expression = step.sets[0][2] if step.sets else ("load", step.through, 8, False)
+        if step.through is not None and step.through.base == -1:
+            return frozenset()  # directly through the import's place: a call that is seen already
+        return values.evaluate(state, expression, self.reader.constant)
+
+    def exposed(self, step: Step, state: State) -> set[values.Member]:
+        """Values that leave the unit here: passed on, returned, or written to memory that is not its frame's."""
+        convention = self.arch.convention
+        registers: tuple[int, ...] = ()
+        if step.kind in ("call", "jump"):
+            registers = convention.parameters
+        elif step.kind == "return":
+            registers = (convention.returns,)
+        found = {v for r in registers for v in state.get(r) or ()}
+        for memory, _, expression in step.stores:
+            where = values.address(state, memory)
+            if where is None or not all(isinstance(v, values.Place) for v in where):
+                found |= values.evaluate(state, expression, self.reader.constant) or set()
+        return found
 
     def target(self, i: int, step: Step) -> int | None:
         """The unit or import a call or jump leads to, or None where that is not known or is the unit itself."""

@@ -2,23 +2,16 @@
 
 import hashlib
 import re
-import struct
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
-from builder.analyse import elf, objects, tables
+from builder.analyse import contents, elf, golang, objects, tables
 from builder.analyse.decode import Reader
-from builder.analyse.elf import Elf
-from builder.analyse.machine import MACHINES
 from builder.analyse.sites import Call, Site, look
 from builder.analyse.table import names as syscall_names
-from builder.analyse.tables import Symbol
 from builder.analyse.units import cut
 from builder.model import Value
 
-CODE_KINDS = (tables.STT_FUNC, tables.STT_GNU_IFUNC)
-GO_MARK = b"\xff Go buildinf:"
-IDENTIFIER = re.compile(rb"[A-Za-z_][A-Za-z0-9_]{2,127}(?=\x00)")
 NAME = re.compile(rb"[\x21-\x7e]{1,255}(?=\x00)")
 SYSTEM_PATH = re.compile(rb"/(?:proc|sys|dev)/[\x21-\x7e]*(?=\x00)")
 PAGE = 4096  # bytes that one address may stand for (`Unit.pages`)
@@ -70,6 +63,7 @@ class Summary(Value, frozen=True, array_like=True):
     stubs: tuple[int, ...]
     marks: dict[int, str]
     undecoded: tuple[tuple[int, int], ...]
+    go: bool = False
 
     def name(self, node: int) -> str:
         """A node's symbol name, or one made from its address."""
@@ -94,7 +88,7 @@ class _File:
         self.symbols = tables.dynamic_symbols(self.file)
         self.static = tuple(tables.static_symbols(self.file))
         self.moves = tuple(tables.relocations(self.file))
-        self.functions = _functions(self.static, self.symbols)
+        self.functions = contents.functions(self.static, self.symbols)
         roles = tables.SLOT_ROLES
         wanted = {r.address: r.symbol for r in self.moves if r.role in roles and r.symbol < len(self.symbols)}
         self.reader = Reader(self.file, wanted)
@@ -102,20 +96,26 @@ class _File:
         number = {s: i for i, s in enumerate(sorted(set(wanted.values()) | copied))}
         self.imports = tuple((self.symbols[s].name, self.symbols[s].version) for s in number)
         self.number = number
-        self.slots = {a: number[s] for a, s in wanted.items()}
+        self.slots = self.reader.imports = {a: number[s] for a, s in wanted.items()}
         self.copies = tuple(sorted(number[s] for s in copied))
         self.links = objects.pointers(self.file, self.reader, self.moves, self.symbols)
         self.resolvers = {m.addend for m in self.moves if m.role == "irelative"}
         targets = {k.target for k in self.links if self.reader.place(k.target) >= 0} | self.resolvers
-        self.code = cut(self.reader, [*self.functions.values(), *_specials(self.file)], targets)
+        self.go = golang.functions(self.file, self.reader) if golang.is_go(self.file) else {}
+        self.functions = {name: a for a, name in self.go.items()} | self.functions
+        self.code = cut(self.reader, [*self.functions.values(), *contents.specials(self.file)], targets, self.go)
         places = {a for u in self.code.units for a in u.places}
+        if self.go:  # variables that nothing changes keep the value they are linked with
+            self.reader.changed = (
+                {a for u in self.code.units for a in u.writes} | places | {k.target for k in self.links}
+            )
         self.objects = objects.cut(self.file, self.reader, self.links, places, [*self.symbols, *self.static])
 
     def summary(self) -> Summary:
         """All of it put together."""
         code, file, count = self.code, self.file, len(self.code.units)
         names = syscall_names(file.machine)
-        calls, sites = look(self.reader, code, self.slots, [n for n, _ in self.imports], names)
+        calls, sites = look(self.reader, code, self.slots, [n for n, _ in self.imports], self.functions, names)
         edges, uses = self.edges(), self.uses()
         return Summary(
             soname=file.soname,
@@ -134,10 +134,11 @@ class _File:
             sites=sites,
             legacy=tuple((i, a) for i, u in enumerate(code.units) for a in sorted(u.legacy)),
             paths=tuple(self.paths()),
-            words=_words(file, [n for n, _ in self.imports]),
+            words=contents.words(file, [n for n, _ in self.imports]),
             texts=self.texts(sites, calls),
             stubs=tuple(i for i, u in enumerate(code.units) if u.stub),
             marks=self.marks(calls),
+            go=bool(self.go),
             undecoded=tuple((i, a) for i, u in enumerate(code.units) for a in sorted(u.undecoded)),
         )
 
@@ -185,7 +186,7 @@ class _File:
         """What other files can bind to."""
         for s in self.symbols:
             if s.section and s.binding != tables.STB_LOCAL and s.name:
-                yield Export(s.name, s.version, self.node(s.address), s.hidden, s.kind in CODE_KINDS)
+                yield Export(s.name, s.version, self.node(s.address), s.hidden, s.kind in contents.CODE_KINDS)
 
     def data_names(self) -> dict[int, str]:
         """Names of data objects."""
@@ -198,13 +199,24 @@ class _File:
 
     def roots(self) -> dict[int, str]:
         """Nodes that count as reached when the file is loaded."""
-        if GO_MARK in self.file.data:  # method tables hold distances from the code's start: any function may be called
-            return dict.fromkeys(range(len(self.code.units)), "part of a Go program")
-        found = {self.code.index(a): "chooses a variant of a function" for a in self.resolvers}
-        found |= {self.code.index(a): "run when the file is loaded" for a in _run_at_load(self.file)}
+        found = self.go_roots() if golang.is_go(self.file) else {}
+        found |= {self.code.index(a): "chooses a variant of a function" for a in self.resolvers}
+        found |= {
+            self.code.index(a): "run when the file is loaded"
+            for a in contents.run_at_load(self.file, self.links, self.symbols)
+        }
         found |= self.unreferenced()
         found.pop(-1, None)
         return found
+
+    def go_roots(self) -> dict[int, str]:
+        """The functions of a Go program: all of them, those that data refers to apart."""
+        tables = golang.tables(self.file)
+        known = {k.target for k in self.links if not any(low <= k.address < high for low, high in tables)}
+        known |= set(golang.methods(self.file, self.reader, frozenset(self.code.starts)))
+        held = {self.code.index(a) for a in known if self.reader.place(a) >= 0}
+        why = "its address stands in the data of a Go program"
+        return {i: why if i in held else golang.PART for i in range(len(self.code.units))}
 
     def unreferenced(self) -> dict[int, str]:
         """Objects with pointers that nothing refers to in a way that is seen here."""
@@ -215,7 +227,7 @@ class _File:
         first = len(self.code.units)
         seen |= {first + b for b in self.objects.before.values()}
         why = "in data that nothing is seen to refer to"
-        skip = [(s.address, s.address + s.size) for s in self.file.sections if s.name in NOT_DATA]
+        skip = [(s.address, s.address + s.size) for s in self.file.sections if s.name in contents.NOT_DATA]
         return {
             first + i: why
             for i, start in enumerate(self.objects.starts)
@@ -225,10 +237,10 @@ class _File:
     def paths(self) -> Iterator[tuple[int, str]]:
         """Names under /proc, /sys and /dev by the node that refers to them, or -1 where it is not an own node."""
         for i, unit in enumerate(self.code.units):
-            for text in sorted({_text(self.file, SYSTEM_PATH, a) for a in unit.places | unit.maybe} - {""}):
+            for text in sorted({contents.text(self.file, SYSTEM_PATH, a) for a in unit.places | unit.maybe} - {""}):
                 yield i, text
         for link in self.links:
-            if link.symbol < 0 and (text := _text(self.file, SYSTEM_PATH, link.target)):
+            if link.symbol < 0 and (text := contents.text(self.file, SYSTEM_PATH, link.target)):
                 yield self.node(link.address), text
 
     def texts(self, sites: Iterable[Site], calls: Iterable[Call]) -> dict[int, str]:
@@ -236,7 +248,7 @@ class _File:
         passed = [known for s in sites for known in s.values.values()]
         passed += [known for c in calls for known in c.arguments.values()]
         values = {v for known in passed for v in known or () if isinstance(v, int)}
-        return {v: t for v in values if (t := _text(self.file, NAME, v))}
+        return {v: t for v in values if (t := contents.text(self.file, NAME, v))}
 
     def marks(self, calls: Iterable[Call]) -> dict[int, str]:
         """Digests of the units with a system call whose number is not a constant."""
@@ -251,59 +263,3 @@ class _File:
                 )
                 found[call.unit] = hashlib.sha256(code).hexdigest()[:32]
         return found
-
-
-NOT_DATA = (".init_array", ".fini_array", ".preinit_array", ".dynamic", ".dynsym", ".rela.dyn", ".rela.plt")
-
-
-def _functions(static: Sequence[Symbol], symbols: Sequence[Symbol]) -> dict[str, int]:
-    """Addresses of the functions that have a name; exported names win over local ones."""
-    both = [*static, *symbols]
-    return {s.name: s.address for s in both if s.section and s.kind in CODE_KINDS and s.name}
-
-
-def _specials(file: Elf) -> Iterator[int]:
-    yield file.entry
-    yield from (file.value(tag) for tag in (elf.DT_INIT, elf.DT_FINI) if file.value(tag))
-
-
-def _run_at_load(file: Elf) -> Iterator[int]:
-    """Addresses of the functions the loader (or a static program's start code) runs before and after the program."""
-    yield from (file.value(tag) for tag in (elf.DT_INIT, elf.DT_FINI) if file.value(tag))
-    found = [(file.value(at), file.value(size)) for at, size in ARRAYS if file.value(at)]
-    found += [(s.address, s.size) for s in file.sections if s.name in NOT_DATA[:3]]
-    for at, size in found:
-        length = size // 8 * 8
-        if length and file.offset_of(at) >= 0:
-            raw = file.bytes_at(at, length, "an array of start-up functions")
-            yield from (a for (a,) in struct.iter_unpack("<Q", raw))
-
-
-ARRAYS = (
-    (elf.DT_INIT_ARRAY, elf.DT_INIT_ARRAYSZ),
-    (elf.DT_FINI_ARRAY, elf.DT_FINI_ARRAYSZ),
-    (elf.DT_PREINIT_ARRAY, elf.DT_PREINIT_ARRAYSZ),
-)
-
-
-def _text(file: Elf, pattern: "re.Pattern[bytes]", address: int) -> str:
-    """The text that stands at an address, or an empty one."""
-    offset = file.offset_of(address)
-    match = pattern.match(file.data, offset) if offset >= 0 else None
-    return match[0].decode() if match else ""
-
-
-def _words(file: Elf, imports: list[str]) -> tuple[str, ...]:
-    """Texts that could be names for dlsym, of files that use it (the loader itself imports nothing but looks up)."""
-    if imports and not {"dlsym", "dlvsym"} & set(imports) and file.soname != MACHINES[file.machine].gnu_loader:
-        return ()
-    strings = file.offset_of(file.value(elf.DT_STRTAB))
-    skip = range(strings, strings + file.value(elf.DT_STRSZ))
-    found = {
-        m[0].decode()
-        for s in file.loads()
-        if not s.flags & elf.PF_X
-        for m in IDENTIFIER.finditer(file.data, s.offset, s.offset + s.file_size)
-        if m.start() not in skip
-    }
-    return tuple(sorted(found))

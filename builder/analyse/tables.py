@@ -11,6 +11,7 @@ from typing import Literal
 
 from builder.analyse import elf
 from builder.analyse.elf import Elf
+from builder.analyse.versions import chain
 
 STT_OBJECT, STT_FUNC, STT_GNU_IFUNC = 1, 2, 10
 STB_LOCAL, STB_WEAK = 0, 2
@@ -78,7 +79,7 @@ class Relocation:
 
 def dynamic_symbols(file: Elf) -> tuple[Symbol, ...]:
     """The dynamic symbol table, in file order (relocations refer to it by index)."""
-    table, count = file.value(elf.DT_SYMTAB), _dynamic_count(file)
+    table, count = file.value(elf.DT_SYMTAB), dynamic_count(file)
     if not table or not count:
         return ()
     raw = file.bytes_at(table, count * 24, "the dynamic symbol table")
@@ -107,7 +108,7 @@ def _symbols(file: Elf, raw: bytes, strings: int) -> Iterator[tuple[str, int, in
         yield text, info & 15, info >> 4, section, address, size
 
 
-def _dynamic_count(file: Elf) -> int:
+def dynamic_count(file: Elf) -> int:
     """How many dynamic symbols there are: the hash tables know; the section header where there is no hash table."""
     if at := file.value(elf.DT_HASH):
         return int(struct.unpack("<II", file.bytes_at(at, 8, "the hash table"))[1])
@@ -142,31 +143,21 @@ def _version_indexes(file: Elf, count: int) -> tuple[int, ...]:
 def _version_names(file: Elf) -> dict[int, str]:
     """Version names by index, from what the file defines and what it needs."""
     names: dict[int, str] = {}
-    for at in _chain(file, file.value(elf.DT_VERDEF), file.value(elf.DT_VERDEFNUM), 20, 16):
+    for at in chain(file, file.value(elf.DT_VERDEF), file.value(elf.DT_VERDEFNUM), 20, 16):
         _, flags, index, _, _, aux, _ = struct.unpack("<HHHHIII", file.bytes_at(at, 20, "a version definition"))
         text = struct.unpack("<I", file.bytes_at(at + aux, 4, "a version definition"))[0]
         if not flags & 1:  # VER_FLG_BASE names the file itself
             names[index] = file.dynamic_text(text, "a version's name")
     seen: set[int] = set()
-    for at in _chain(file, file.value(elf.DT_VERNEED), file.value(elf.DT_VERNEEDNUM), 16, 12):
+    for at in chain(file, file.value(elf.DT_VERNEED), file.value(elf.DT_VERNEEDNUM), 16, 12):
         _, count, _, aux, _ = struct.unpack("<HHIII", file.bytes_at(at, 16, "a needed version"))
-        for entry in _chain(file, at + aux, count, 16, 12):
+        for entry in chain(file, at + aux, count, 16, 12):
             if entry in seen:
                 raise file.fail("two needed versions (DT_VERNEED) share an entry")
             seen.add(entry)
             _, _, index, text, _ = struct.unpack("<IHHII", file.bytes_at(entry, 16, "a needed version"))
             names[index & 0x7FFF] = file.dynamic_text(text, "a version's name")
     return names
-
-
-def _chain(file: Elf, at: int, count: int, size: int, link: int) -> Iterator[int]:
-    """Addresses of `count` records of a version chain: each says at `link` how far the next one is."""
-    for _ in range(count if at else 0):
-        yield at
-        step = struct.unpack_from("<I", file.bytes_at(at, size, "a version record"), link)[0]
-        if not step:
-            return
-        at += step
 
 
 def relocations(file: Elf) -> Iterator[Relocation]:

@@ -7,6 +7,8 @@ from builder.analyse.arguments import FEATURES, WRAPPERS, Argument, needs_of, te
 
 # Parameters that say more than a feature: a system call's number, a library's and a symbol's name.
 NAMES: Mapping[str, tuple[int, ...]] = {"syscall": (0,), "dlopen": (0,), "dlsym": (1,), "dlvsym": (1,)}
+# Parameters that hints ask for, wherever they are called, in the library that has them too.
+ASKED: Mapping[str, tuple[int, ...]] = {"glob": (1,), "glob64": (1,), "sysconf": (0,)}
 FILES = ("open", "openat", "openat2")  # their paths are found wherever code names them
 
 
@@ -30,8 +32,8 @@ def telling(call: str) -> tuple[int, ...]:
 @cache
 def watched(function: str) -> tuple[int, ...]:
     """Parameters of a function of the C library that are looked at wherever another file calls it."""
-    if function in NAMES:
-        return NAMES[function]
+    if function in NAMES or function in ASKED:
+        return NAMES.get(function) or ASKED[function]
     wrapper = WRAPPERS.get(function)
     if wrapper is None:
         return ()

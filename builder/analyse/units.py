@@ -15,7 +15,7 @@ from builder.analyse import tables
 from builder.analyse.arch import Table, Unit
 from builder.analyse.decode import Range, Reader
 
-SETS = ("calls", "jumps", "addresses", "slots", "data", "places", "syscalls", "legacy", "undecoded",
+SETS = ("calls", "jumps", "addresses", "slots", "data", "writes", "places", "syscalls", "legacy", "undecoded",
         "maybe", "pages", "tables")  # fmt: skip
 ROUNDS = 64  # of looking for further starts; what is left after them is still reached, as part of a larger unit
 LONGEST_TABLE = 65536
@@ -50,10 +50,12 @@ class Code:
         return i if i >= 0 and address < self.units[i].end else -1
 
 
-def cut(reader: Reader, known: Iterable[int], pointers: Iterable[int]) -> Code:
+def cut(reader: Reader, known: Iterable[int], pointers: Iterable[int], exact: Iterable[int] = ()) -> Code:
     """The units of a file. `known` are function starts (symbols, entry point); `pointers` other references to code
-    (relocations, words of data)."""
+    (relocations, words of data); `exact` the starts of functions that follow each other without a gap, from a table
+    that the program itself has."""
     units = list(_framed(reader))
+    units = _with(units, sorted(set(exact)), reader)
     for unit in units:
         reader.read(unit, unit.start)
     gaps = list(_gaps(reader, units))
@@ -87,6 +89,21 @@ def _framed(reader: Reader) -> Iterator[Unit]:
             limit = frames[i + 1][0] if i + 1 < len(frames) else end
             if start < min(stop, limit):
                 yield Unit(start, min(stop, limit), hard=stop <= limit, framed=True)
+
+
+def _with(units: list[Unit], exact: list[int], reader: Reader) -> list[Unit]:
+    """The units and those that a table of functions tells of, where no record does."""
+    taken = sorted(units, key=lambda u: u.start)
+    starts = [u.start for u in taken]
+    for start, after in zip(exact, [*exact[1:], 0], strict=False):
+        base, code, _, _ = reader.ranges[reader.place(start)]
+        end = after if start < after <= base + len(code) else base + len(code)
+        i = bisect_right(starts, start)
+        if i < len(taken):
+            end = min(end, taken[i].start)
+        if start < end and not (i and start < taken[i - 1].end):
+            units.append(Unit(start, end, hard=True, framed=True, go=True))
+    return units
 
 
 def _gaps(reader: Reader, units: list[Unit]) -> Iterator[tuple[int, int]]:

@@ -1,8 +1,9 @@
 """The values a register or stack slot can have: a small abstract domain, and expressions evaluated in it.
 
-A value is a set of constants, of names of what the unit was called with (`"rdi"`, `"@8"` for the stack slot 8 bytes
-above where the stack pointer stood), and of places in the unit's own stack frame; or None: anything. What is not
-modelled becomes "anything", so it costs precision, never soundness.
+A value is a set of constants, of names of what the unit was called with (`"rdi"`; `"@8"` for the stack slot 8 bytes
+above where the stack pointer stood; `"rdi=7"` where it is known to be 7 if it comes here at all), and of places in the
+unit's own stack frame; or None: anything. What is not modelled becomes "anything", so it costs precision, never
+soundness.
 """
 
 from collections.abc import Callable
@@ -23,11 +24,13 @@ class Place:
 
 Member = int | str | Place
 Value = frozenset[Member] | None
-Location = int | tuple[int, int] | str  # a register, a stack slot (offset, bytes), or FLOOR
+Location = int | tuple[int, int] | str  # a register, a stack slot (offset, bytes), FLOOR, or a register's lowest byte
 State = dict[Location, frozenset[Member]]  # what is not in it can be anything
 
+FEW = 4  # bits of a mask whose combinations are told apart
+BYTE, WORD = 8, 32  # bits
 FLOOR = "floor"  # lowest frame offset whose address has left the registers: all above it can be written by others
-READ_ONLY = Callable[[int, int], int | None]  # address, bytes → constant
+READ_ONLY = Callable[[int, int], int | str | None]  # address, bytes → constant, or `!` and an import's number
 
 
 def entry(arch: Architecture, slots: int = 8) -> State:
@@ -56,7 +59,7 @@ def cut(value: Value, bits: int, *, signed: bool = False) -> Value:
     looked for is wider."""
     if value is None or bits >= 64:
         return value
-    if any(isinstance(v, Place) or (isinstance(v, str) and bits < 32) for v in value):
+    if any(isinstance(v, Place) or (isinstance(v, str) and (bits < WORD or v[0] == "!")) for v in value):
         return None
     mask, top = (1 << bits) - 1, 1 << (bits - 1)
     numbers = frozenset(v & mask if isinstance(v, int) else v for v in value)
@@ -125,7 +128,8 @@ def evaluate(state: State, expression: Expression, constant: READ_ONLY) -> Value
         return frozenset((expression[1],))  # type: ignore[arg-type]
     if kind == "reg":
         _, register, bits, signed = expression
-        return cut(state.get(register), bits, signed=bool(signed))  # type: ignore[arg-type, call-overload]
+        value = state.get(f"low{register}") if bits == BYTE else None
+        return cut(value or state.get(register), bits, signed=bool(signed))  # type: ignore[arg-type, call-overload]
     if kind == "load":
         _, memory, size, signed = expression
         return cut(_load(state, memory, size, constant), size * 8, signed=bool(signed))  # type: ignore[arg-type, operator]
@@ -141,19 +145,27 @@ def evaluate(state: State, expression: Expression, constant: READ_ONLY) -> Value
 
 def _operate(kind: str, first: Value, second: Value) -> Value:
     if second is None or first is None:
-        # a mask bounds even what is not known
         known = second if first is None else first
-        if kind == "and" and known is not None and all(isinstance(v, int) and v in (1, 2, 3, 4) for v in known):
-            return frozenset(range(max(v for v in known if isinstance(v, int)) + 1))
-        return None
+        return _masked(known) if kind == "and" and known is not None else None
     if kind in ("add", "sub") and len(second) == 1 and isinstance(amount := next(iter(second)), int):
         moved = _sum(first, amount if kind == "add" else -amount)
         if moved is not None:
             return moved
     if len(first) * len(second) > MOST or not all(isinstance(v, int) for v in first | second):
-        return None
+        return _masked(second) if kind == "and" else None
     operation = OPERATIONS[kind]
     return frozenset(operation(a, b) & MASK64 for a in first for b in second)  # type: ignore[arg-type]
+
+
+def _masked(mask: frozenset[Member]) -> Value:
+    """What anything can be after a mask of few bits."""
+    if len(mask) != 1 or not isinstance(bits := next(iter(mask)), int) or bits.bit_count() > FEW:
+        return None
+    found, part = {0}, bits
+    while part:
+        found.add(part)
+        part = (part - 1) & bits
+    return frozenset(found)
 
 
 def _load(state: State, memory: Memory, size: int, constant: READ_ONLY) -> Value:

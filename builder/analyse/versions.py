@@ -11,6 +11,7 @@ from builder.analyse import elf
 from builder.analyse.elf import Elf
 
 VER_FLG_WEAK = 2
+MOST = 0x7FFF  # a symbol's version index has 15 bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ def defined(file: Elf) -> frozenset[str] | None:
     if not file.value(elf.DT_VERDEF):
         return None
     found: set[str] = set()
-    for at in _chain(file, file.value(elf.DT_VERDEF), file.value(elf.DT_VERDEFNUM), 20, 16):
+    for at in chain(file, file.value(elf.DT_VERDEF), file.value(elf.DT_VERDEFNUM), 20, 16):
         aux = struct.unpack_from("<I", file.bytes_at(at, 20, "a version definition"), 12)[0]
         text = struct.unpack("<I", file.bytes_at(at + aux, 4, "a version definition"))[0]
         found.add(file.dynamic_text(text, "a version's name"))
@@ -38,10 +39,10 @@ def wanted(file: Elf) -> tuple[Wanted, ...]:
     """The versions a file asks for, in file order. Raises AnalysisError where the table is broken."""
     found: list[Wanted] = []
     seen: set[int] = set()
-    for at in _chain(file, file.value(elf.DT_VERNEED), file.value(elf.DT_VERNEEDNUM), 16, 12):
+    for at in chain(file, file.value(elf.DT_VERNEED), file.value(elf.DT_VERNEEDNUM), 16, 12):
         _, count, name, aux, _ = struct.unpack("<HHIII", file.bytes_at(at, 16, "a needed version"))
         library = file.dynamic_text(name, "a needed version's library")
-        for entry in _chain(file, at + aux, count, 16, 12):
+        for entry in chain(file, at + aux, count, 16, 12):
             if entry in seen:
                 raise file.fail(f"two needed versions (DT_VERNEED) share the entry at address 0x{entry:x}")
             seen.add(entry)
@@ -50,12 +51,16 @@ def wanted(file: Elf) -> tuple[Wanted, ...]:
     return tuple(found)
 
 
-def _chain(file: Elf, at: int, count: int, size: int, link: int) -> Iterator[int]:
+def chain(file: Elf, at: int, count: int, size: int, link: int) -> Iterator[int]:
     """Addresses of up to `count` records that each say at `link` how far the next one is; always forward, so that
     the file's size bounds them."""
+    if count > MOST:
+        raise file.fail(f"{count} version records at address 0x{at:x}: there can be no more than {MOST}")
     for _ in range(count if at else 0):
         yield at
         step = struct.unpack_from("<I", file.bytes_at(at, size, "a version record"), link)[0]
         if not step:
             return
+        if step < size:
+            raise file.fail(f"two version records at address 0x{at:x} overlap")
         at += step

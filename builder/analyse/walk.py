@@ -10,6 +10,8 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from msgspec.structs import replace
+
 from builder.analyse import elf, search, versions
 from builder.analyse.elf import Elf
 from builder.analyse.guest import Guest
@@ -107,14 +109,31 @@ class Walk:
         process.add(one)
         process.real[self.guest.real(path)] = path
         self.processes.append(process)
+        queue = deque([one])
         if interpreter:
             loader = self.guest.elf(interpreter, path)
             process.add(Loaded(interpreter, loader, posixpath.dirname(interpreter)), posixpath.basename(interpreter))
             process.real[self.guest.real(interpreter)] = interpreter
             self._list(interpreter, path, loader.soname, "interpreter")
-            queue = deque([one])
             queue.extend(self._preloaded(process))
-            self._libraries(process, queue)
+        self._libraries(process, queue)
+
+    def library(self, path: str) -> None:
+        """Add a shared object that no program of the walk opens, with what it needs, as a program of its C library
+        would map it."""
+        file = self.guest.elf(path)
+        machine = MACHINES[file.machine]
+        musl = any(name.startswith(("libc.musl-", "ld-musl-")) or name == "libc.so" for name in file.needed)
+        self._list(path, "", file.soname, "plugin")
+        rules = search.rules(self.guest, machine, "", self.environment, self.directory)
+        if musl:
+            rules = search.rules(self.guest, machine, f"/lib/{machine.musl_loader}", self.environment, self.directory)
+        one = Loaded(path, file, posixpath.dirname(self.guest.real(path)))
+        process = Process(one, Search(self.guest, rules), {} if musl else {VDSO: ""})
+        process.add(one)
+        process.real[self.guest.real(path)] = path
+        self.processes.append(process)
+        self._libraries(process, deque([one]))
 
     def _preloaded(self, process: Process) -> Iterator[Loaded]:
         """LD_PRELOAD, then (glibc) /etc/ld.so.preload; what is not found is passed over with a warning."""
@@ -124,9 +143,8 @@ class Walk:
             lines = self.guest.text(PRELOAD).splitlines()
             names += [name for line in lines for name in re.split(r"[ \t:]+", line.partition("#")[0])]
         for name in filter(None, names):
-            if (found := self._load(process, process.program, name, optional=True)) is not None:
-                yield found
-            elif name not in process.names:
+            yield from self._load(process, process.program, name, optional=True)
+            if name not in process.names:
                 self.warnings.append(f"{name}: cannot be preloaded into {process.program.path}: not found")
 
     # ---- libraries ------------------------------------------------------------------------------------------
@@ -137,42 +155,38 @@ class Walk:
             asker = queue.popleft()
             for name, kind in _wanted(asker.file, process.search.rules.musl):
                 place = self._place(asker.path) if kind != "needed" else None
-                found = self._load(process, asker, name, place=place, optional=kind == "auxiliary")
-                if found is not None:
-                    queue.append(found)
+                queue.extend(self._load(process, asker, name, place=place, optional=kind == "auxiliary"))
         self._versions(process)
 
     def _load(
         self, process: Process, asker: Loaded, name: str, *, place: int | None = None, optional: bool = False
-    ) -> Loaded | None:
-        """Map a library that `asker` wants, unless it is mapped; None then, and where it is not found."""
+    ) -> list[Loaded]:
+        """Map a library that `asker` wants, and those that some processors take instead. Returns what is new: nothing
+        where it is mapped already or not found."""
         musl = process.search.rules.musl
         if name in process.names or (musl and MUSL_OWN.match(name)):
-            return None
+            return []
         found = process.search.locate(asker, name)
         if not found.path:
             if not optional:
                 self.lacking.setdefault(name, (asker.path, found.note))
-                process.names[name] = ""
-            return None
-        one = self._map(process, asker, name, found.path, place)
+            return []
+        new = self._map(process, asker, name, found.path, "needed", place)
         for variant in found.variants:
-            file = self.guest.elf(variant, asker.path)
-            self._list(variant, asker.path, file.soname, "plugin", place)
-            process.loaded.setdefault(variant, Loaded(variant, file, posixpath.dirname(variant)))
-        return one
+            new += self._map(process, asker, name, variant, "plugin", place)
+        return new
 
-    def _map(self, process: Process, asker: Loaded, name: str, path: str, place: int | None) -> Loaded | None:
+    def _map(self, process: Process, asker: Loaded, name: str, path: str, why: str, place: int | None) -> list[Loaded]:
         file = self.guest.elf(path, asker.path)
-        self._list(path, asker.path, file.soname, "needed", place)
+        self._list(path, asker.path, file.soname, why, place)
         real = self.guest.real(path)
         if real in process.real:  # the same file by another path
-            process.names[name] = process.real[real]
-            return None
+            process.names.setdefault(name, process.real[real])
+            return []
         process.real[real] = path
         one = Loaded(path, file, posixpath.dirname(path), (asker, *asker.chain))
         process.add(one, name)
-        return one
+        return [one]
 
     def _versions(self, process: Process) -> None:
         """Hold every version a mapped file asks for against the library that is mapped under that name (glibc)."""
@@ -233,6 +247,14 @@ class Walk:
             self.files, self.seen, self.lacking, self.unmet = before
             process.names, process.real, process.loaded, self.checked = maps
         return whole
+
+    def promote(self, asker: str, name: str) -> None:
+        """Say of a mapped library that functions in it are looked up by name, whoever else needs it."""
+        process = self._process(asker)
+        path = process.names.get(name, "") if process else ""
+        for i, file in enumerate(self.files):
+            if file.path == path and file.why == "needed":
+                self.files[i] = replace(file, why="plugin")
 
     def _process(self, asker: str) -> Process | None:
         """The process a file is mapped in; else the first that has a loader; else the first."""

@@ -33,6 +33,28 @@ def smoke(
 
     Raises HostError only for what is missing on this machine.
     """
+    return play(
+        definition,
+        image,
+        platform,
+        accelerator,
+        scratch=scratch,
+        syscall_names=syscall_names,
+        timeout_s=timeout_s,
+    )[0]
+
+
+def play(
+    definition: Definition,
+    image: Image,
+    platform: Platform,
+    accelerator: Accelerator,
+    *,
+    scratch: Path,
+    syscall_names: Mapping[int, str],
+    timeout_s: float | None = None,
+) -> tuple[Verdict, tuple[Session, ...]]:
+    """As `smoke`, with the boots themselves: all that each of them has said."""
     until = time.monotonic() + (timeout_s or definition.smoke.timeout_s)
     data = ""
     if image.disk_mib:
@@ -53,7 +75,7 @@ def smoke(
             break
     verdict = _verdict(definition, sessions, results, metrics, syscall_names, setup)
     (scratch / "verdict.json").write_bytes(msgspec.json.encode(verdict))
-    return verdict
+    return verdict, tuple(sessions)
 
 
 def _boots(found: Sequence[Check]) -> Iterator[tuple[Check, ...]]:

@@ -23,14 +23,17 @@ PROGRAM = "init"
 class AgentRecipe(Value, frozen=True):
     """`agent.toml`: which files are compiled together, and how.
 
-    `network_sources` are added for images with a network, `offline_sources` for those without. `needs` says why the
-    agent asks for what the analysis finds in it: need id → reason (`network_needs`: only with a network).
+    `network_sources` are added for images with a network, `offline_sources` for those without, `trace_sources` and
+    `trace_cflags` where a trace is recorded. `needs` says why the agent asks for what the analysis finds in it: need
+    id → reason (`network_needs`: only with a network).
     """
 
     description: str
     sources: tuple[str, ...]
     network_sources: tuple[str, ...] = ()
     offline_sources: tuple[str, ...] = ()
+    trace_sources: tuple[str, ...] = ()
+    trace_cflags: tuple[str, ...] = ()
     headers: tuple[str, ...] = ()
     cflags: tuple[str, ...] = ()
     ldflags: tuple[str, ...] = ()
@@ -38,19 +41,24 @@ class AgentRecipe(Value, frozen=True):
     network_needs: Mapping[str, str] = field(default_factory=dict)
 
 
-def build(folder: Path, store: Store, *, network: bool = True) -> Tree:
+def build(folder: Path, store: Store, *, network: bool = True, trace: bool = False) -> Tree:
     """The agent's files: `/init`, from the store when neither sources, flags nor compiler have changed.
 
-    Without `network` the agent serves no pages and uses no socket, so that its kernel needs no TCP/IP. Raises
-    DefinitionError for an agent that does not exist or is described wrongly, CompileError with the compiler's words,
-    HostError when musl-gcc is missing.
+    Without `network` the agent serves no pages and uses no socket, so that its kernel needs no TCP/IP. With `trace` it
+    says at the end what the kernel has recorded. Raises DefinitionError for an agent that does not exist, is described
+    wrongly or cannot trace, CompileError with the compiler's words, HostError when musl-gcc is missing.
     """
     recipe = _recipe(folder)
+    if trace and not recipe.trace_sources:
+        hint = "choose another with agent.name, or add trace_sources to its agent.toml"
+        raise DefinitionError(f"the agent {folder.name!r} cannot report a trace", hint)
     sources = recipe.sources + (recipe.network_sources if network else recipe.offline_sources)
+    sources += recipe.trace_sources if trace else ()
+    cflags = recipe.cflags + (recipe.trace_cflags if trace else ())
     files = {name: _read(folder, name) for name in (*sources, *recipe.headers)}
     digests = {name: digest_bytes(content) for name, content in files.items()}
-    key = digest([code_digest("compile/agent.py"), recipe, sources, digests, _compiler()])
-    argv = (COMPILER, *recipe.cflags, *recipe.ldflags, *sources)
+    key = digest([code_digest("compile/agent.py"), recipe, sources, cflags, digests, _compiler()])
+    argv = (COMPILER, *cflags, *recipe.ldflags, *sources)
     made = store.make("agent", key, lambda target: _compile(folder.name, argv, files, target))
     program = made / PROGRAM
     size = program.stat().st_size

@@ -33,13 +33,16 @@ LEFT_OUT = (
 )
 
 
-def prepare(package: Package, deb: Path | Callable[[], Path], patches: Path, store: Store) -> KernelSource:
+def prepare(
+    package: Package, deb: Path | Callable[[], Path], patches: Path, store: Store, *, further: Path | None = None
+) -> KernelSource:
     """The patched source tree of a `linux-source-<series>` package, unpacked if the store lacks it.
 
     `deb` is the package's file, or what fetches it: called only when it is needed. `patches` holds a folder per series
-    (`6.12`) whose `*.patch` files are applied in the order of their names. The tree is shared by all builds and must
-    not be written to. Raises CompileError when a patch does not apply as it is, FetchError when the package does not
-    hold a source when the disk is full, HostError when the store lies where make cannot work.
+    (`6.12`) whose `*.patch` files are applied in the order of their names; then those of `further`, a folder of the
+    same kind. The tree is shared by all builds and must not be written to. Raises CompileError when a patch does not
+    apply as it is, FetchError when the package does not hold a source when the disk is full, HostError when the store
+    lies where make cannot work.
     """
     if {" ", ":"} & set(str(store.root)):
         raise HostError(
@@ -47,7 +50,7 @@ def prepare(package: Package, deb: Path | Callable[[], Path], patches: Path, sto
             "point KILN_CACHE to such a folder",
         )
     series = package.name.removeprefix("linux-source-")
-    files = _patches(patches / series, series)
+    files = tuple(file for folder in (patches, further) if folder for file in _patches(folder / series, series))
     key = digest([LAYOUT, LEFT_OUT, package.sha256, [(file.name, digest_file(file)) for file in files]])
 
     def fill(scratch: Path) -> None:

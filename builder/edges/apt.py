@@ -95,7 +95,7 @@ class Archive:
             hint = f"did you mean {', '.join(near)}?" if near else "apt-cache search finds packages by words"
             return DefinitionError(f"{name}: no such package in Debian {self.suite}", hint)
         if match := NO_VERSION.search(said):
-            known = ", ".join(self._versions(match[2]))
+            known = ", ".join(self.versions(match[2]))
             return DefinitionError(
                 f"{match[2]}={match[1]}: no such version in Debian {self.suite}", f"there are: {known}"
             )
@@ -116,7 +116,7 @@ class Archive:
         done = self._state.run("apt-cache", "pkgnames")
         return difflib.get_close_matches(name, done.stdout.decode().split(), 3, 0.75)
 
-    def _versions(self, name: str) -> list[str]:
+    def versions(self, name: str) -> list[str]:
         done = self._state.run("apt-cache", "madison", "--", name)
         return [line.split("|")[1].strip() for line in done.stdout.decode().splitlines() if "|" in line]
 

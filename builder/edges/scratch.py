@@ -21,6 +21,13 @@ def scratch_folder(purpose: str) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def kept_folder(purpose: str, name: str) -> Path:
+    """A folder in the cache that stays: for the evidence of what was done last."""
+    folder = cache_root() / purpose / name
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 def copy_folder(source: Path, target: Path) -> None:
     """Copy a folder with its links."""
     shutil.copytree(source, target, symlinks=True)

@@ -20,8 +20,9 @@ def problems(found: Definition) -> Problems:
     yield from ((f"network.ports[{n}]", f"{port} is there twice") for n, port in enumerate(ports) if port in ports[:n])
     if found.agent.port in ports:
         yield "agent.port", f"{found.agent.port} is one of network.ports; choose another"
-    for number, check in enumerate(found.smoke.check):
-        yield from _check(f"smoke.check[{number}]", check, found)
+    for table, checks in (("smoke", found.smoke.check), ("trace", found.trace.check)):
+        for number, check in enumerate(checks):
+            yield from _check(f"{table}.check[{number}]", check, found)
 
 
 def _source(found: Definition) -> Problems:
@@ -45,8 +46,9 @@ def _run(found: Definition) -> Problems:
             yield f"run.environment.{name!r}", "a name is not empty and has no =, and neither has a NUL character"
     if not run.stop_timeout_s > 0:
         yield "run.stop_timeout_s", "is not a number"
-    if not found.smoke.timeout_s > 0:
-        yield "smoke.timeout_s", "is not a number"
+    for table, timeout_s in (("smoke", found.smoke.timeout_s), ("trace", found.trace.timeout_s)):
+        if not timeout_s > 0:
+            yield f"{table}.timeout_s", "is not a number"
 
 
 def _places(found: Definition) -> Problems:

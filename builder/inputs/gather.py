@@ -25,6 +25,9 @@ KERNEL = "linux-source-6.12"
 BASE_PACKAGES = ("libc6-dev", "linux-libc-dev")
 LIKELY = 1  # packages fetched for a library before all that could hold it are
 SYSROOT_SECTIONS = ("libdevel", "libs")
+# the parts of the analysis that say which libraries are needed
+CLOSURE = ("closure.py", "walk.py", "search.py", "guest.py", "ldcache.py", "machine.py", "versions.py", "elf.py",
+           "plugins.py", "plugins.toml", "candidates.py", "nss.py", "opensslconf.py")  # fmt: skip
 Missing = Callable[[Tree], tuple[str, ...]]
 
 
@@ -47,9 +50,12 @@ def gather(definition: Definition, folder: Path, lock: Lock | None, store: Store
     source = definition.source
     files = build.source_tree(folder, source, definition.name) if isinstance(source, BuildSource) else {}
     compiler = toolchain.stamp(source.toolchain) if isinstance(source, BuildSource) else ()
-    wanted = [definition.source, definition.files, definition.run.command]
+    run = definition.run
+    wanted = [definition.source, definition.files, run.command, run.environment, run.directory]
     parts = [wanted, digest_tree(overlay), digest_tree(files), compiler]
-    code = code_digest("inputs", "edges/archive.py", "edges/apt.py", "analyse/closure.py", "model.py")
+    code = code_digest(
+        "inputs", "edges/archive.py", "edges/apt.py", "model.py", *(f"analyse/{part}" for part in CLOSURE)
+    )
     if lock is not None and (found := _known(digest([code, parts, lock]), overlay, lock, store)):
         return found
     inputs = _Inputs(definition, lock, store)

@@ -1,26 +1,54 @@
 """Why something is in an image (pure): a system call, a kernel option, a file, a package."""
 
 import difflib
+from collections.abc import Iterator, Sequence
 
+from builder.analysis_documents import Call, Explained, Feature, Proof
 from builder.documents import ImageFiles, ImageNeeds, ImageOptions, PlacedFile
 from builder.errors import DefinitionError
-from builder.model import Evidence, Need
+from builder.report.analysis import chain
 
 
-def syscall(name: str, needs: ImageNeeds, options: ImageOptions) -> str:
-    """Who asks for a system call, by which path, and which options it brings; or that the kernel refuses it."""
-    found = [need for need in _all(needs) if need.id == f"syscall:{name}"]
-    if name not in options.syscalls:
-        near = difflib.get_close_matches(name, options.syscalls, 1)
-        extra = f" (kept is {near[0]})" if near else ""
-        return f"{name}: not kept. Nothing in this image can reach it; the kernel answers ENOSYS.{extra}"
-    lines = [f"{name}: kept"]
-    if not found:
+def need(found: Explained, known: Sequence[str]) -> list[str]:
+    """Who asks for a system call or another need, by which path, and which options it brings; or that nobody does.
+
+    `known` are the names there are, to suggest a near one."""
+    if not found.asked_by and not found.kept:
+        near = difflib.get_close_matches(found.need, known, 1)
+        extra = f" (there is {near[0]})" if near else ""
+        what = "the kernel answers ENOSYS" if ":" not in found.need else "no option is on for it"
+        return [f"{found.need}: not kept. Nothing in this image can reach it; {what}.{extra}"]
+    state = {True: "kept", False: "not kept", None: "would be kept (the image is not built)"}[found.kept]
+    lines = [f"{found.need}: {state}"]
+    if not found.asked_by:
         lines.append("  the kernel itself makes programs use it (signal return, restarted calls)")
-    lines.extend(line for need in found for line in _need_lines(need))
-    brought = [o.name for o in options.options if any(f"syscall:{name}" in r.needs for r in o.reasons)]
-    lines.append(f"  options it asks for: {', '.join(brought) or 'none'}")
-    return "\n".join(lines)
+    lines.extend(line for one in found.asked_by for line in asker(one))
+    lines.append(f"  options it asks for: {', '.join(found.options) or 'none'}")
+    return lines
+
+
+def asker(one: Feature | Call) -> Iterator[str]:
+    """Somebody's evidence for a need: how it was found, where, by which chain of calls, and how many other sites."""
+    who = "application" if one.by == "app" else one.by
+    tier = "" if one.tier == "reachable" else f", {one.tier}"
+    yield f"  for the {who}{tier}, {one.sites} site{'s' * (one.sites != 1)}"
+    for proof in one.evidence:
+        plain = proof.how in ("found", "assumed: unresolved") or not proof.file
+        yield f"    {proof.says}" + ("" if plain else f": {proof.how}")
+        if proof.file:
+            yield "      " + _place(proof)
+        if owner := ", ".join(p for p in (proof.package, f"build-id {proof.build_id}" * bool(proof.build_id)) if p):
+            yield f"      {owner}"
+        if proof.chain:
+            yield from chain(proof.chain, "      ")
+    if (rest := one.sites - len(one.evidence)) > 0 and one.evidence:
+        yield f"    and {rest} other site{'s' * (rest != 1)}"
+
+
+def _place(proof: Proof) -> str:
+    at = f"+{proof.address:#x}" if proof.address else ""
+    inside = f" in {proof.function}" if proof.function else ""
+    return f"{proof.file}{at}{inside}"
 
 
 def option(name: str, options: ImageOptions, config: str) -> str:
@@ -70,22 +98,3 @@ def package(name: str, files: ImageFiles) -> str:
 
 def _file_line(entry: PlacedFile) -> str:
     return f"  {entry.path}  {entry.size_bytes} bytes" if entry.kind == "file" else f"  {entry.path}  ({entry.kind})"
-
-
-def _all(needs: ImageNeeds) -> tuple[Need, ...]:
-    return (*needs.application.needs, *needs.agent.needs, *needs.definition)
-
-
-def _need_lines(need: Need) -> list[str]:
-    lines = [f"  for the {'application' if need.by == 'app' else need.by}, {need.sites} sites"]
-    for evidence in need.evidence[:3]:
-        lines.append("    " + _evidence(evidence))
-        if evidence.chain:
-            lines.append("      " + " → ".join(evidence.chain))
-    return lines
-
-
-def _evidence(evidence: Evidence) -> str:
-    where = f"{evidence.file}+{evidence.address:#x}" if evidence.file else ""
-    inside = f" in {evidence.function}" if evidence.function else ""
-    return f"{evidence.how}: {where}{inside}" if where else evidence.how

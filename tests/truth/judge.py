@@ -5,12 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from builder import paths
-from builder.analyse import closure, needs
+from builder.analyse import needs, plugins
+from builder.analyse.hints import Hint, applicable, load
 from builder.edges.store import Store
-from builder.model import File, Needs, Tree, Value
+from builder.model import ClosureFile, File, Needs, Tree, Value
 from builder.traced import Trace
 from tests.truth import machine, small
-from tests.truth.score import Score, score
+from tests.truth.score import RECIPES, Score, score
 
 
 class Case(Value, frozen=True):
@@ -29,10 +30,20 @@ class Truth(Value, frozen=True):
     trace: Trace
 
 
-def analysed(case: Case, store: Store, more: tuple[str, ...] = ()) -> Needs:
-    """The needs of a case, with further plugins."""
-    files = closure.resolve(case.tree, (case.program,), (*case.plugins, *more))
-    return needs.analyse(case.tree, files, store)
+def analysed(case: Case, store: Store, *, hinted: bool = False) -> Needs:
+    """The needs of a case, found as a build finds them; with the shipped hints if so wished."""
+    hints = shipped(case.tree) if hinted else ()
+    return needs.analyse(case.tree, closure_of(case), store, hints=hints)
+
+
+def closure_of(case: Case) -> tuple[ClosureFile, ...]:
+    """The files that a build finds for a case: what the loader maps and what is surely opened besides."""
+    return plugins.complete(case.tree, (case.program,), case.plugins).files
+
+
+def shipped(tree: Tree) -> tuple[Hint, ...]:
+    """The hints of recipes/ whose condition on configuration files holds."""
+    return applicable(load(RECIPES), tree)
 
 
 def forget_results(store: Store) -> None:
@@ -43,8 +54,7 @@ def forget_results(store: Store) -> None:
 def unfound(truth: Truth) -> tuple[str, ...]:
     """Files that the program mapped and that its closure lacks: it opened them by itself."""
     tree = truth.case.tree
-    found = closure.resolve(tree, (truth.case.program,), truth.case.plugins)
-    known = {real(tree, file.path) for file in found}
+    known = {real(tree, file.path) for file in closure_of(truth.case)}
     return tuple(sorted(path for path in truth.trace.files if real(tree, path) not in known))
 
 
@@ -54,7 +64,7 @@ def real(tree: Tree, path: str) -> str:
     return found[0] if found else path
 
 
-def judged(truth: Truth, store: Store) -> Score:
+def judged(truth: Truth, store: Store, *, hinted: bool = False) -> Score:
     """The score of the analysis of a case. Files that the closure lacks are listed and analysed as plugins, so that
     every call that is missed is one the analysis of files has missed."""
     lacking = unfound(truth)
@@ -62,9 +72,9 @@ def judged(truth: Truth, store: Store) -> Score:
     for path in lacking:
         if paths.find(tree, path) is None and Path(path).is_file():
             tree[path] = File(path, "file", 0o755, host=path)
-    case = Case(truth.case.name, truth.case.program, tree, truth.case.plugins)
     more = tuple(path for path in lacking if paths.find(tree, path))
-    return score(case.name, tree, analysed(case, store, more), truth.trace.calls, lacking)
+    case = Case(truth.case.name, truth.case.program, tree, (*truth.case.plugins, *more))
+    return score(case.name, tree, analysed(case, store, hinted=hinted), truth.trace.calls, lacking)
 
 
 def small_case(program: small.Small) -> Case:

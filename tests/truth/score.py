@@ -37,6 +37,9 @@ class Score(Value, frozen=True):
     unfound_files: tuple[str, ...] = ()  # opened by the program itself, not in the closure that was found for it
     unresolved: int = 0
     feature_misses: tuple[str, ...] = ()  # needs beyond numbers that were traced and not found
+    reasons: tuple[str, ...] = ()  # why each gate and call is found that was not traced, with its best evidence
+
+    any_call: tuple[str, ...] = ()  # places that could make any call, by what is known
 
     @property
     def missed(self) -> tuple[str, ...]:
@@ -85,7 +88,26 @@ def score(
     return Score(
         name, tuple(sorted(static)), tuple(sorted(traced)), tuple(misses), gates(ids), gates(traced_ids),
         unfound_files, len(needs.unresolved), tuple(sorted(beyond - ids)),
+        tuple(_reasons(needs, traced_ids)), tuple(_any(needs)),
     )  # fmt: skip
+
+
+def _any(needs: Needs) -> Iterator[str]:
+    for one in needs.unresolved:
+        if "syscall:*" in one.assumed:
+            yield f"{one.file}+{one.address:#x} ({one.function}): {one.why}"
+
+
+def _reasons(needs: Needs, traced: set[str]) -> Iterator[str]:
+    """A line for each need that was not traced: the gates it alone may bring, evidence, chain."""
+    have = set(gates(traced))
+    for need in needs.needs:
+        if need.id not in traced:
+            brings = [gate for gate in gates([need.id]) if gate not in have]
+            for one in need.evidence[:1]:
+                place = f"{one.function}@{one.file}+{one.address:#x}" if one.file else ""
+                chain = f" < {' < '.join(reversed(one.chain))}" if one.chain else ""
+                yield f"{need.id} [{' '.join(brings)}] {one.how} {place} ({need.sites} sites){chain}"
 
 
 def _best(calls: tuple[TracedCall, ...], name: str) -> TracedCall:

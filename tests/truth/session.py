@@ -1,5 +1,6 @@
 """One server under the tracer below a root folder of its own, and the clients that talk to it."""
 
+import contextlib
 import signal
 import socket
 import subprocess
@@ -75,9 +76,9 @@ class Session:
             raise
         running.finish()
 
-    def run(self, *arguments: str, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> None:
-        """The program from start to end."""
-        self.start(*arguments, stdin=stdin, env=env).finish()
+    def run(self, *arguments: str, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> int:
+        """The program from start to end: its exit code."""
+        return self.start(*arguments, stdin=stdin, env=env).finish()
 
     def http(
         self, path: str, method: str = "GET", data: bytes | None = None, headers: Mapping[str, str] | None = None
@@ -96,18 +97,18 @@ class Session:
 
     def talk(self, *parts: bytes, pause_s: float = 0.02) -> bytes:
         """Send parts over one connection, and what came back within a moment."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
+        got = b""
+        with (
+            socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection,
+            contextlib.suppress(OSError),  # the server may end a conversation that it does not like
+        ):
             connection.settimeout(0.2)
             for part in parts:
                 connection.sendall(part)
                 time.sleep(pause_s)
-            got = b""
-            try:
-                while chunk := connection.recv(65536):
-                    got += chunk
-            except TimeoutError:
-                pass
-            return got
+            while chunk := connection.recv(65536):
+                got += chunk
+        return got
 
 
 class Running:
@@ -138,8 +139,8 @@ class Running:
         self.process.send_signal(number)
         time.sleep(0.4)
 
-    def finish(self) -> None:
-        """Wait for the end and keep the trace."""
+    def finish(self) -> int:
+        """Wait for the end and keep the trace: the exit code."""
         try:
             self.process.wait(STOP_LIMIT_S)
         except subprocess.TimeoutExpired as error:
@@ -151,3 +152,4 @@ class Running:
         self.session.traces.append(recorded.read(self.out, self.session.app, self.session.real, self.session.root))
         self.out.unlink()
         self.out.parent.rmdir()
+        return self.process.returncode

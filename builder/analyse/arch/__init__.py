@@ -89,11 +89,13 @@ class Unit:
     end: int
     hard: bool
     framed: bool = False
+    go: bool = False  # compiled by Go: no whole addresses in its instructions
     stub: bool = False  # an entry of a procedure linkage table
     calls: set[int] = field(default_factory=set)
     jumps: set[int] = field(default_factory=set)
     addresses: set[int] = field(default_factory=set)
     data: set[int] = field(default_factory=set)
+    writes: set[int] = field(default_factory=set)  # those of `data` that it writes to
     places: set[int] = field(default_factory=set)
     slots: set[int] = field(default_factory=set)
     syscalls: set[int] = field(default_factory=set)
@@ -130,6 +132,7 @@ class Convention:
     number: int  # register of a system call's number
     arguments: tuple[int, ...]  # registers of a system call's arguments
     parameters: tuple[int, ...]  # registers of a function's parameters
+    returns: int  # register of a function's result
     stack: int
     frame: int
     call_pushes: int  # bytes a call puts on the stack

@@ -140,6 +140,7 @@ class Aarch64:
         number=8,
         arguments=(0, 1, 2, 3, 4, 5),
         parameters=(0, 1, 2, 3, 4, 5, 6, 7),
+        returns=0,
         stack=31,
         frame=29,
         call_pushes=0,

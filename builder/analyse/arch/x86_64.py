@@ -22,6 +22,7 @@ class X86Scanner:
     """What functions refer to. See `arch.Scanner`."""
 
     kinds = [-1] * _count()  # by Code, filled as instructions are met
+    writing = [False] * _count()  # by Code: a memory operand is written to
     wide = [-1] * _count()  # by Code: the operand that is an immediate wide enough for an address
 
     def __init__(self, low: int, high: int, fixed: bool) -> None:
@@ -29,7 +30,7 @@ class X86Scanner:
 
     def sweep(self, code: bytes, start: int, unit: Unit, done: set[int]) -> set[int]:
         """Decode a stretch of a unit; see `arch.Scanner`."""
-        kinds, framed, fixed = self.kinds, unit.framed, self.fixed
+        kinds, writing, framed, fixed = self.kinds, self.writing, unit.framed, self.fixed and not unit.go
         data, places = unit.data, unit.places
         last = STOP
         local: set[int] = set()
@@ -45,6 +46,8 @@ class X86Scanner:
             if kind == PLAIN:
                 if ins.is_ip_rel_memory_operand:
                     data.add(ins.ip_rel_memory_address)
+                    if writing[ins.code]:
+                        unit.writes.add(ins.ip_rel_memory_address)
                 elif fixed:
                     self._absolute(ins, unit)
                 last = kind
@@ -87,7 +90,7 @@ class X86Scanner:
             unit.returns |= kind == JUMP_BY
             if ins.is_ip_rel_memory_operand:
                 unit.data.add(ins.ip_rel_memory_address)
-            elif self.fixed:
+            elif self.fixed and not unit.go:
                 self._absolute(ins, unit)
         elif kind == INVALID:
             unit.undecoded.add(ins.ip)
@@ -99,6 +102,8 @@ class X86Scanner:
             unit.places.add(value)
         if ins.memory_displ_size >= 4 and self.low <= ins.memory_displacement < self.high:
             plain = ins.memory_base == 0 and ins.memory_index == 0
+            if self.writing[ins.code]:
+                unit.writes.add(ins.memory_displacement)
             (unit.data if plain else unit.places).add(ins.memory_displacement)
 
     def _learn(self, ins: Instruction) -> int:
@@ -130,6 +135,7 @@ class X86Scanner:
         elif ins.mnemonic == Mnemonic.HLT:
             kind = STOP
         self.kinds[code] = kind
+        self.writing[code] = any(u.access in lifting.WRITES for u in lifting.FACTORY.info(ins).used_memory())
         operands = ins.op_code().op_kinds()
         wide = (OpCodeOperandKind.IMM32, OpCodeOperandKind.IMM64, OpCodeOperandKind.IMM32SEX64)
         self.wide[code] = next((i for i, k in enumerate(operands) if k in wide), -1)
@@ -145,6 +151,7 @@ class X8664:
         number=0,
         arguments=(7, 6, 2, 10, 8, 9),
         parameters=(7, 6, 2, 1, 8, 9),
+        returns=0,
         stack=4,
         frame=5,
         call_pushes=8,

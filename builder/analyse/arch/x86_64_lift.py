@@ -38,12 +38,12 @@ EQUAL = {Mnemonic.JE: True, Mnemonic.JNE: False}
 FACTORY = InstructionInfoFactory()
 
 
-def _register(register: Register) -> tuple[int, int] | None:
+def _register(register: int) -> tuple[int, int] | None:
     """Number and width in bits of a general register's name; None for others and for ah, bh, ch, dh."""
-    full = NUMBER.get(RegisterExt.full_register(register))
+    full = NUMBER.get(RegisterExt.full_register(register))  # type: ignore[arg-type]
     if full is None or register in HIGH:
         return None
-    return full, RegisterExt.size(register) * 8
+    return full, RegisterExt.size(register) * 8  # type: ignore[arg-type]
 
 
 def _memory(ins: Instruction) -> Memory:

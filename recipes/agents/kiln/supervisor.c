@@ -15,6 +15,7 @@
 #include "network.h"
 #include "setup.h"
 #include "sys.h"
+#include "trace.h"
 
 #define EVERYBODY (-1) /* to kill(2): every process but this one */
 #define LAST_WORDS (5 * SECOND)
@@ -226,6 +227,7 @@ void supervisor_halt(const struct conf *from, int last)
 {
 	application_drain();
 	kernel_drain();
+	trace_report();
 	setup_release(from);
 	event_begin("halt");
 	event_number("code", last);

@@ -65,6 +65,21 @@ def test_without_network_it_is_smaller_and_knows_no_page(store: Store) -> None:
     assert b"/healthz" not in Path(offline.host).read_bytes()
 
 
+def test_only_one_made_for_traces_knows_of_them(store: Store, folder: Path) -> None:
+    usual, tracing = (agent.build(FOLDER, store, trace=trace)["/init"] for trace in (False, True))
+    assert b"/proc/kiln_trace" in Path(tracing.host).read_bytes()
+    assert b"/proc/kiln_trace" not in Path(usual.host).read_bytes()
+    (folder / "trace.c").write_text("#error not for this one\n")
+    assert agent.build(folder, store)["/init"].sha256 == usual.sha256
+
+
+def test_an_agent_that_cannot_report_a_trace_is_named(store: Store, folder: Path) -> None:
+    recipe = (folder / "agent.toml").read_text()
+    (folder / "agent.toml").write_text(recipe.replace('trace_sources = ["trace.c"]\n', ""))
+    with pytest.raises(DefinitionError, match=r"kiln.*trace"):
+        agent.build(folder, store, trace=True)
+
+
 def test_every_source_is_listed_and_no_file_is_long() -> None:
     recipe = (FOLDER / "agent.toml").read_text()
     for path in FOLDER.glob("*.[ch]"):

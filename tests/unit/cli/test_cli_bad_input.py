@@ -56,6 +56,17 @@ def test_explain_wants_exactly_one_question(checkout: Checkout) -> None:
     assert_refused(checkout.run("explain", "--app", "hello"), 2, "--syscall")
 
 
+def test_a_trace_of_an_unknown_image_suggests_near_names(checkout: Checkout) -> None:
+    assert_refused(checkout.run("trace", "--app", "ngnix"), 2, "ngnix", "nginx")
+    outcome = checkout.run("trace", "--app", "ngnix", "--json")
+    assert outcome.document["error"]["exit_code"] == 2
+
+
+def test_a_wrong_workload_names_the_key_path(checkout: Checkout) -> None:
+    checkout.define("broken", HELLO + '[[trace.check]]\nkind = "http"\n')
+    assert_refused(checkout.run("trace", "--app", "broken"), 2, "image.toml", "trace.check[0]")
+
+
 def test_contradicting_flags_are_refused(checkout: Checkout) -> None:
     assert_refused(checkout.run("build", "--app", "hello", "--smoke", "--no-smoke"), 2, "exclude")
 

@@ -73,6 +73,23 @@ def test_the_version_is_read_from_the_makefile() -> None:
     assert source.version_of(MAKEFILE.replace("EXTRAVERSION =", "EXTRAVERSION = -rc2")) == "6.12.7-rc2"
 
 
+def test_further_patches_make_another_tree_and_leave_the_first_as_it_was(
+    tmp_path: Path, store: Store, patches: Path
+) -> None:
+    further = tmp_path / "further" / "6.12"
+    further.mkdir(parents=True)
+    more_lines = PATCH.replace("+new line\n", "+further line\n new line\n").replace("-3,4 +3,5", "-3,5 +3,6")
+    (further / "0101-more.patch").write_text(more_lines)
+    made = package(tmp_path)
+    usual = source.prepare(*made, patches, store)
+    more = source.prepare(*made, patches, store, further=further.parent)
+    assert more.patches == ("0001-add.patch", "0101-more.patch")
+    assert more.key != usual.key
+    texts = [(Path(tree.path) / "kernel/sys_ni.c").read_text() for tree in (usual, more)]
+    assert ["further line" in text for text in texts] == [False, True]
+    assert source.prepare(*made, patches, store) == usual
+
+
 def test_the_source_is_unpacked_patched_and_leaves_out_what_no_image_needs(
     tmp_path: Path, store: Store, patches: Path
 ) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from builder.analyse import arguments
 from builder.configure import recipes, resolve
 from builder.configure.kconfig import Tree
 from builder.configure.recipes import Rule
@@ -22,6 +23,9 @@ RECIPES = REPOSITORY / "recipes"
 GOLDEN = REPOSITORY / "tests" / "golden"
 PROFILES = recipes.names(RECIPES, "profiles")
 PLATFORMS = recipes.names(RECIPES, "platforms")
+# A file of the kernel or of Kiln with a line: arch/x86/Kconfig:3
+TOPS = "arch|block|builder|crypto|drivers|fs|include|init|io_uring|ipc|kernel|lib|mm|net|recipes|security|sound|virt"
+PLACE = re.compile(rf"(?<![\w/.-])((?:{TOPS})(?:/[\w.-]*\w)+)(?::(\d+))?")
 # What depends on the compiler and binutils at hand, not on the options asked for.
 TOOLCHAIN = re.compile(r"^(CC|GCC|CLANG|LD|LLD|AS|RUSTC|PAHOLE|TOOLS|ARCH_HAS|HAVE|ARCH_USE|USE_X86)(_|\d|$)|COMPILER")
 
@@ -142,7 +146,8 @@ def test_every_need_of_every_recipe_gives_a_configuration_that_is_granted(
 ) -> None:
     """Each need alone, on each platform: a rule may not lean on what another need happens to bring."""
     refused: list[str] = []
-    for need in sorted({pattern.replace("*", "x") for rule in rules if rule.name for pattern in rule.needs}):
+    patterns = {pattern.replace("*", "x") for rule in rules if rule.name for pattern in rule.needs}
+    for need in sorted(patterns | set(arguments.ids())):
         for platform in PLATFORMS:
             options = options_for((need,), rules, platform)
             kconfig.set_values({option.name: option.value for option in options})
@@ -156,6 +161,23 @@ def test_every_option_of_every_recipe_exists(rules: tuple[Rule, ...], kconfig: T
     for profile in PROFILES:
         named |= {option.name for option in recipes.load_profile(RECIPES, profile).options}
     assert not [name for name in sorted(named) if not kconfig.knows(name)]
+
+
+def test_every_place_in_the_source_that_recipes_and_features_name_exists(
+    rules: tuple[Rule, ...], kernel_source: KernelSource
+) -> None:
+    """The file, and as many lines as the number says; a newer Debian kernel may have moved the line itself."""
+    sources = {rule.source for rule in rules}
+    sources |= {row.source for name in ("constants.tsv", "texts.tsv") for row in arguments.rows(name)}
+    sources |= {argument.why for found in arguments.FEATURES.values() for argument in found}
+    places = {place for text in sources for place in PLACE.findall(text) if not place[0].startswith("Documentation/")}
+    trees = (Path(kernel_source.path), REPOSITORY)
+    assert len(places) > 300
+    assert not [p for p in sorted(places) if not any(_has(tree / p[0], int(p[1] or 0)) for tree in trees)]
+
+
+def _has(path: Path, line: int) -> bool:
+    return path.exists() and (not line or path.read_text(encoding="utf-8").count("\n") >= line)
 
 
 def test_every_system_call_with_a_gate_has_a_rule(rules: tuple[Rule, ...], kernel_source: KernelSource) -> None:

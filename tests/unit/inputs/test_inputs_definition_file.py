@@ -47,6 +47,7 @@ def test_what_is_optional_has_its_default() -> None:
     assert (found.run.user, found.run.restart, found.run.stop_signal) == ("app", "on-failure", "TERM")
     assert (found.machine.memory_mib, found.machine.platform, found.profile) == (64, "microvm", "lean")
     assert (found.disk, found.network.ports, found.smoke.check) == (None, (), ())
+    assert (found.trace.check, found.trace.timeout_s) == ((), 300)
 
 
 def test_the_kind_of_source_decides_its_keys() -> None:
@@ -215,6 +216,8 @@ class TestMeaning:
                 'smoke.check[0]: never comes true with run.restart = "always"',
             ),
             (MINIMAL + '[[smoke.check]]\nkind = "log"\nexpect = "("\n', "smoke.check[0].expect: not a regular"),
+            (MINIMAL + '[[trace.check]]\nkind = "http"\n', "trace.check[0]: the image has no network.ports"),
+            (MINIMAL + "[trace]\ntimeout_s = nan\n", "trace.timeout_s: "),
         ],
         ids=last_line,
     )

@@ -2,6 +2,7 @@
 
 import pytest
 
+from builder.analysis_documents import Explained, Feature, Proof
 from builder.documents import ImageFiles, ImageNeeds, ImageOptions, PlacedFile
 from builder.errors import DefinitionError
 from builder.model import (
@@ -17,6 +18,16 @@ from builder.report import explain
 EVIDENCE = Evidence(
     "immediate in eax", "/lib/libc.so.6", 0x1234, "epoll_wait", ("main@/bin/app", "epoll_wait@/lib/libc.so.6")
 )
+PROOF = Proof(
+    "constant at the instruction",
+    "calls epoll_wait",
+    EVIDENCE.file,
+    EVIDENCE.address,
+    EVIDENCE.function,
+    EVIDENCE.chain,
+    "libc6 2.36",
+    "ab12",
+)
 NEEDS = ImageNeeds(
     Needs((ClosureFile("/lib/libc.so.6", "/bin/app"),), (Need("syscall:epoll_wait", (EVIDENCE,), sites=2),)),
     Needs((), ()),
@@ -28,17 +39,32 @@ OPTIONS = ImageOptions(
 FILES = ImageFiles((PlacedFile("/lib/libc.so.6", "file", "app", "deb:libc6", 10, "00"),))
 
 
-def test_a_kept_call_shows_site_chain_and_options() -> None:
-    text = explain.syscall("epoll_wait", NEEDS, OPTIONS)
-    assert "/lib/libc.so.6+0x1234 in epoll_wait" in text
-    assert "main@/bin/app → epoll_wait@/lib/libc.so.6" in text
-    assert "EPOLL" in text
+def explained(*asked: Feature, kept: bool | None = True) -> list[str]:
+    return explain.need(Explained("app", "epoll_wait", kept, asked, ("EPOLL",)), ["epoll_wait", "write"])
+
+
+def test_a_kept_call_shows_how_it_was_found_where_by_which_chain_and_the_options() -> None:
+    assert explained(Feature("syscall:epoll_wait", "reachable", "app", 3, (PROOF,))) == [
+        "epoll_wait: kept",
+        "  for the application, 3 sites",
+        "    calls epoll_wait: constant at the instruction",
+        "      /lib/libc.so.6+0x1234 in epoll_wait",
+        "      libc6 2.36, build-id ab12",
+        "      main@app → epoll_wait@libc.so.6",
+        "    and 2 other sites",
+        "  options it asks for: EPOLL",
+    ]
+
+
+def test_an_image_that_is_not_built_says_what_a_build_would_keep() -> None:
+    assert "would be kept" in explained(Feature("syscall:epoll_wait", "unresolved", "app", 1, (PROOF,)), kept=None)[0]
 
 
 def test_a_call_that_is_not_kept_says_so_and_names_the_near_one() -> None:
-    text = explain.syscall("epoll_wai", NEEDS, OPTIONS)
-    assert "not kept" in text
-    assert "epoll_wait" in text
+    text = explain.need(Explained("app", "epoll_wai", False, (), ()), ["epoll_wait", "write"])
+    assert len(text) == 1
+    assert "not kept" in text[0]
+    assert "there is epoll_wait" in text[0]
 
 
 def test_an_option_shows_recipe_and_needs_or_what_the_configuration_says() -> None:

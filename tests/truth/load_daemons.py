@@ -11,6 +11,15 @@ import redis as redis_client
 
 from tests.truth.session import Session
 
+NGINX_CONF, REDIS_CONF = "/etc/nginx/nginx.conf", "/etc/redis/redis.conf"
+REDIS = """bind 127.0.0.1
+port {port}
+unixsocket /run/redis.sock
+dir /var/lib/redis
+appendonly yes
+save 1 1
+daemonize no
+"""
 NGINX = """user www-data;
 worker_processes 2;
 pid /run/nginx.pid;
@@ -47,16 +56,38 @@ MEMCACHED = (
 )
 
 
+SQL = """
+create table t (a integer primary key, b text);
+with recursive n(x) as (values (1) union all select x + 1 from n where x < 3000) insert into t select x, hex(x) from n;
+begin; update t set b = b || 'x' where a % 2; commit;
+create index i on t (b); analyze; select count(*), sum(a) from t where b like '%1%' order by b;
+.mode json
+select * from t limit 2;
+.backup /tmp/copy.db
+.once /tmp/out.txt
+.dump
+pragma journal_mode = wal; insert into t values (90000, 'wal'); pragma wal_checkpoint; pragma integrity_check; vacuum;
+attach '/tmp/copy.db' as other; create temp table u as select * from other.t; select random();
+create virtual table f using fts5(x); insert into f values ('some words'); select * from f where f match 'words';
+.import --csv /tmp/in.csv csv
+.tables
+.timer on
+select readfile('/tmp/in.csv') is null, writefile('/tmp/w', 'x');
+.shell true
+.quit
+"""
+
+
 def nginx(session: Session) -> None:
     """Static files, compression, listing, proxying with a cache, uploads, reload, reopened logs, a graceful end."""
-    session.write("/etc/nginx/kiln.conf", NGINX.format(port=session.port))
+    session.write(NGINX_CONF, NGINX.format(port=session.port))
     session.write("/srv/www/index.html", "<p>Kiln</p>" * 50)
     session.write("/srv/www/list/a.txt", "text " * 9000)
     session.write("/srv/www/big.bin", "x" * 3_000_000)
     session.path("/srv/www/up").mkdir()
     session.path("/srv/www/up").chmod(0o777)
     session.path("/var/lib/nginx/x").parent.chmod(0o755)
-    with session.serving("-c", "/etc/nginx/kiln.conf", stop=signal.SIGQUIT) as running:
+    with session.serving("-c", NGINX_CONF, stop=signal.SIGQUIT) as running:
         assert session.http("/") == 200
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(session.http, ["/", "/list/", "/list/a.txt", "/big.bin", "/aio/big.bin", "/absent"] * 8))
@@ -80,10 +111,9 @@ def nginx(session: Session) -> None:
 
 def redis(session: Session) -> None:
     """Values of all kinds, expiry, transactions, publishing, scripts, both ways of saving, a replica, shutting down."""
-    arguments = ("--port", str(session.port), "--bind", "127.0.0.1", "--dir", "/var/lib/redis", "--appendonly", "yes",
-                 "--save", "1 1", "--unixsocket", "/run/redis.sock")  # fmt: skip
+    session.write(REDIS_CONF, REDIS.format(port=session.port))
     session.path("/var/lib/redis/x")
-    with session.serving(*arguments):
+    with session.serving(REDIS_CONF):
         client = redis_client.Redis(port=session.port, socket_timeout=20)
         other = redis_client.Redis(port=session.port, socket_timeout=20)
         client.ping()
@@ -144,3 +174,13 @@ def memcached(session: Session) -> None:
         session.talk(b"lru_crawler metadump all\r\n", b"watch fetchers\r\n", pause_s=0.2)
         session.talk(b"quit\r\n")
         time.sleep(1.0)
+
+
+def sqlite3(session: Session) -> None:
+    """Tables, indexes, transactions, both journals, backup, import, export, a second reader of a locked database."""
+    session.write("/tmp/in.csv", "a,b\n1,2\n")
+    session.run("/tmp/t.db", stdin=SQL.encode())
+    assert session.path("/tmp/copy.db").stat().st_size > 100_000
+    waiting = session.start("/tmp/t.db", "begin exclusive; select sum(a) from t;", ".shell sleep 1", stdin=b"")
+    session.run("-readonly", "-cmd", ".timeout 200", "/tmp/t.db", "select count(*) from t")
+    waiting.finish()

@@ -1,0 +1,7 @@
+/* What the traced program runs. */
+#include <unistd.h>
+
+int main(void)
+{
+	return getpgid(0) < 0;
+}
