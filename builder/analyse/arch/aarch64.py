@@ -97,7 +97,7 @@ class Aarch64Scanner:
             unit.places.add(page_of(word, at))
         elif kind == LITERAL:
             self._literal(word, at, unit)
-        elif kind == INVALID:
+        elif kind == INVALID and word >> 16:  # else it is udf, which is defined to be none: often padding
             unit.undecoded.add(at)
 
     def _literal(self, word: int, at: int, unit: Unit) -> None:

@@ -156,11 +156,11 @@ class _Walk:
         if based and (offset := add_immediate(word)) >= 0:
             (self.unit.places if certain else self.unit.maybe).add(self.page + offset)
         elif size or pair is not None:
-            self.unit.data.add(self.page + (pair if pair is not None else (word >> 10 & 0xFFF) * size))
+            self.access(word, self.page + (pair if pair is not None else (word >> 10 & 0xFFF) * size))
             if register in read(word):
                 self.unit.pages.add(self.page)
         elif based and word & 0x3B200C00 == 0x38000000:  # unscaled offset
-            self.unit.data.add(self.page + signed(word >> 12, 9))
+            self.access(word, self.page + signed(word >> 12, 9))
         elif loads(word) and (based or register in read(word)):
             part = not based and word & 31 == register and word >> 30 < 3 and word & 0x3A000000 == 0x38000000
             if part or (not certain and self.saves(word, at, register)):
@@ -177,6 +177,12 @@ class _Walk:
             return True
         self.used = True
         return True
+
+    def access(self, word: int, place: int) -> None:
+        """Note a load or store with a known place; a store changes up to 32 bytes from there on."""
+        self.unit.data.add(place)
+        if not (word >> 22 & 1 or (word >> 23 & 1 and not word >> 26 & 1)):
+            self.unit.writes.update(range(place, place + 32, 4))
 
     def saves(self, word: int, at: int, register: int) -> bool:
         """Whether a store keeps the caller's value of a register: its slot is that of the unit's first such store.
