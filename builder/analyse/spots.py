@@ -8,7 +8,6 @@ from builder.analyse.arguments import path_need
 from builder.analyse.needs import assumed_of, needs_of, taken_out
 from builder.analyse.reach import Member, Node, Reached
 from builder.analyse.sinks import Finding, findings
-from builder.analyse.table import names as syscall_names
 from builder.model import Evidence
 
 How = Literal["constant", "passed", "named", "assumed"]
@@ -27,7 +26,7 @@ class Told:
 
 def told(reached: Reached) -> tuple[Told, ...]:
     """Every need with every place that reachable code gives it."""
-    every = list(findings(reached, syscall_names()))
+    every = list(findings(reached, reached.calls()))
     found = list(_found(reached, every))
     known: dict[str, list[Evidence]] = {one.need: [] for one in found}
     for finding in every:

@@ -109,7 +109,10 @@ class _File:
         places = {a for u in self.code.units for a in u.places}
         if self.go:  # variables that nothing changes keep the value they are linked with
             self.reader.changed = (
-                {a for u in self.code.units for a in u.writes} | places | {k.target for k in self.links}
+                {a for u in self.code.units for a in u.writes | u.maybe}
+                | {a for u in self.code.units for page in u.pages for a in range(page, page + PAGE)}
+                | places
+                | {k.target for k in self.links}
             )
         self.objects = objects.cut(self.file, self.reader, self.links, places, [*self.symbols, *self.static])
 

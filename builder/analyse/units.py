@@ -155,6 +155,7 @@ def _joined(units: list[Unit], wanted: set[int]) -> list[Unit]:
                 getattr(last, name).update(getattr(unit, name))
             last.returns |= unit.returns
             last.indirect |= unit.indirect
+            last.anywhere |= unit.anywhere
             last.jumps = {a for a in last.jumps if not last.start <= a < last.end}
         else:
             result.append(unit)
@@ -204,6 +205,7 @@ def _finish(reader: Reader, units: list[Unit], wanted: set[int]) -> Code:
         guessed = unit.places if reader.arch.convention.guessed else ()
         targets = {t for base in guessed for t in _table(reader, base, bases, memo)}
         targets |= {t for table in unit.tables for t in _entries(reader, unit, table)}
+        targets |= set(range(unit.start, unit.end, reader.arch.convention.aligned)) if unit.anywhere else set()
         if targets:
             code.tables[i] = targets
             outside = {t for t in targets if not unit.start <= t < unit.end}

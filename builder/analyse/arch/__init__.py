@@ -106,6 +106,7 @@ class Unit:
     undecoded: set[int] = field(default_factory=set)  # where bytes are no instruction
     maybe: set[int] = field(default_factory=set)  # places whose address it may compute: they begin no object
     pages: set[int] = field(default_factory=set)  # 4 KiB pages any place of which it may refer to
+    anywhere: bool = False  # has a jump that can lead to any of its instructions
     tables: set[Table] = field(default_factory=set)  # jump tables it uses, where the code says how
 
 

@@ -89,6 +89,7 @@ class Aarch64Scanner:
                 unit.indirect = True
                 if found := tables.find(words, i, at):
                     unit.tables.add(found)
+                unit.anywhere |= found is None and tables.computed(words, i)
         elif kind == EXCEPTION:
             if word & 0xFFE0001F == 0xD4000001:
                 unit.syscalls.add(at)
@@ -96,7 +97,7 @@ class Aarch64Scanner:
             unit.places.add(page_of(word, at))
         elif kind == LITERAL:
             self._literal(word, at, unit)
-        elif kind == INVALID:
+        elif kind == INVALID and word >> 16:  # else it is udf, which is defined to be none: often padding
             unit.undecoded.add(at)
 
     def _literal(self, word: int, at: int, unit: Unit) -> None:

@@ -30,6 +30,7 @@ from builder.analyse.arch.aarch64_words import (
 )
 
 KEPT = range(19, 29)  # registers that calls leave alone
+SCRATCH = 27  # Go's assembler builds addresses in it (REGTMP): nothing else keeps a value there
 LONGEST = 8192  # instructions followed from one page's origin; behind them the page counts as a whole
 
 
@@ -48,7 +49,11 @@ class Pages:
             after = words[i + 1]
             if after >> 5 & 31 == register and after & 31 == register:
                 if (offset := add_immediate(after)) >= 0:
-                    unit.places.add(page + offset)
+                    last = words[i + 2] if i + 2 < len(words) else 0
+                    if unit.go and register == SCRATCH and last >> 5 & 31 == SCRATCH and (size := scaled_size(last)):
+                        access(unit, last, page + offset + (last >> 10 & 0xFFF) * size)
+                    else:
+                        unit.places.add(page + offset)
                     return
                 if after & 0xFFC00000 in (0xF9400000, 0xB9400000):
                     unit.data.add(page + (after >> 10 & 0xFFF) * scaled_size(after))
@@ -79,6 +84,13 @@ class Pages:
 def _ends(word: int) -> bool:
     kind = KINDS[word >> 24]
     return kind in (JUMP, INVALID) or (kind == REGISTER and word >> 21 & 3 != 1) or word & 0xFFE0001F == 0xD4200000
+
+
+def access(unit: Unit, word: int, place: int) -> None:
+    """Note a load or store with a known place; a store changes up to 32 bytes from there on."""
+    unit.data.add(place)
+    if not (word >> 22 & 1 or (word >> 23 & 1 and not word >> 26 & 1)):
+        unit.writes.update(range(place, place + 32, 4))
 
 
 class _Walk:
@@ -156,11 +168,11 @@ class _Walk:
         if based and (offset := add_immediate(word)) >= 0:
             (self.unit.places if certain else self.unit.maybe).add(self.page + offset)
         elif size or pair is not None:
-            self.unit.data.add(self.page + (pair if pair is not None else (word >> 10 & 0xFFF) * size))
+            access(self.unit, word, self.page + (pair if pair is not None else (word >> 10 & 0xFFF) * size))
             if register in read(word):
                 self.unit.pages.add(self.page)
         elif based and word & 0x3B200C00 == 0x38000000:  # unscaled offset
-            self.unit.data.add(self.page + signed(word >> 12, 9))
+            access(self.unit, word, self.page + signed(word >> 12, 9))
         elif loads(word) and (based or register in read(word)):
             part = not based and word & 31 == register and word >> 30 < 3 and word & 0x3A000000 == 0x38000000
             if part or (not certain and self.saves(word, at, register)):

@@ -68,12 +68,19 @@ def _address(words: "memoryview[int]", i: int, register: int, start: int) -> int
     return None
 
 
+def computed(words: "memoryview[int]", i: int) -> bool:
+    """Whether the `br` that is word `i` goes to a sum: into a table's code, not to a function it was given."""
+    j = _definition(words, i, words[i] >> 5 & 31)
+    return j is not None and words[j] & 0xFF000000 == 0x8B000000
+
+
 def _bound(words: "memoryview[int]", i: int) -> int:
-    """How many entries the comparison before a table's use allows, or 0."""
+    """How many entries the comparison of the index before the load at word `i` allows, or 0."""
+    index = words[i] >> 16 & 31
     for j in range(i - 1, max(i - NEAR, 0), -1):
         word = words[j]
         if word & 0xFF000010 == 0x54000000 and word & 15 in (HIGHER, NOT_HIGHER):
             for k in range(j - 1, max(j - 4, -1), -1):
-                if words[k] & 0x7F80001F == 0x7100001F:
+                if words[k] & 0x7F80001F == 0x7100001F and words[k] >> 5 & 31 == index:
                     return (words[k] >> 10 & 0xFFF) + 1
     return 0
