@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from builder.analyse import contents, elf, golang, objects, tables
 from builder.analyse.arch import Unit
+from builder.analyse.buildid import build_id
 from builder.analyse.decode import Reader
 from builder.analyse.sites import Call, Site, look
 from builder.analyse.table import names as syscall_names
