@@ -101,6 +101,14 @@ def members_of(files: Iterable[tuple[ClosureFile, File, Summary]]) -> list[Membe
     return sorted(members, key=lambda m: order[m.file.why])
 
 
+def reached(tree: Tree, closure: tuple[ClosureFile, ...], hints: tuple[Hint, ...], store: Store) -> Reached:
+    """What can run of a closure, with the hints."""
+    files = [(f, content_of(tree, f)) for f in closure]
+    members = members_of([(f, e, load_summary(e, f.path, store)) for f, e in files])
+    everything = reach(members)
+    return hint_table.reached_with(members, hints, everything)[0] if hints else everything
+
+
 def assess(
     members: Sequence[Member],
     declared: Declared,
