@@ -205,7 +205,8 @@ def analyse(tree: Tree, definition: Definition, place: Place, store: Store) -> N
 
 def hints_for(tree: Tree, definition: Definition, place: Place) -> tuple[hinting.Hint, ...]:
     """The hints whose conditions on files hold: Kiln's own and the definition's."""
-    return hinting.applicable((*hinting.load(place.recipes), *map(hinting.of_entry, definition.hint)), tree)
+    known = (*hinting.load(place.recipes), *map(hinting.of_entry, definition.hint))
+    return hinting.applicable(known, tree, definition.run.command)
 
 
 def _witnessed(app: str, folder: Path, tree: Tree, needs: Needs, hints: tuple[hinting.Hint, ...], store: Store) -> None:

@@ -87,13 +87,16 @@ def of_entry(entry: HintEntry) -> Hint:
     return Hint(name, file, entry.reason, functions=(symbol,), needs=entry.needs, unless=entry.unless)
 
 
-def applicable(hints: Iterable[Hint], tree: Tree) -> tuple[Hint, ...]:
-    """The hints whose condition on configuration files holds in a tree."""
-    return tuple(h for h in hints if h.lacks is None or not any(_lines(tree, h.lacks)))
+def applicable(hints: Iterable[Hint], tree: Tree, command: Sequence[str] = ()) -> tuple[Hint, ...]:
+    """The hints whose condition on configuration files holds in a tree. The program's arguments, which can change the
+    configuration, count as one more line."""
+    return tuple(h for h in hints if h.lacks is None or not any(_lines(tree, h.lacks, " ".join(command))))
 
 
-def _lines(tree: Tree, lacks: Lacks) -> Iterator[str]:
+def _lines(tree: Tree, lacks: Lacks, command: str) -> Iterator[str]:
     pattern = re.compile(lacks.text)
+    if pattern.search(command):
+        yield command
     for path in sorted(tree):
         if any(fnmatch.fnmatchcase(path, glob) for glob in lacks.files):
             entry = paths.find(tree, path)
