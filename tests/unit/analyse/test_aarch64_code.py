@@ -37,6 +37,11 @@ def test_a_page_used_by_another_part_of_the_function_is_followed_there() -> None
     assert found.data == {DATA + 8}
 
 
+def test_a_page_is_still_there_where_an_exception_lands() -> None:
+    """adrp x19, page · bl · b over · ldr x0, [x19, #8], which no jump leads to · over: ret"""
+    assert unit("90000093 94000003 14000002 f9400660 d65f03c0").data == {DATA + 8}
+
+
 @pytest.mark.parametrize(
     ("words", "why"),
     [

@@ -47,6 +47,12 @@ def test_numbers_are_followed(words: str, expected: list[Value]) -> None:
     assert numbers(words) == expected
 
 
+def test_compare_and_swap_writes_the_register_it_compares() -> None:
+    (step,) = ARCH.lift(code("88e1fc02"), CODE)  # casal w1, w2, [x0]
+    assert 1 in step.clobbers
+    assert step.stores
+
+
 def test_half_a_register_clears_the_rest() -> None:
     assert numbers("92800008 2a0803e8 d4000001") == [one(0xFFFFFFFF)]  # mov x8, -1; mov w8, w8
 
