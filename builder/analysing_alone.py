@@ -52,7 +52,10 @@ def _saving(subject: Subject, loss: alone.Loss) -> Saving:
     own = [node for node in loss.nodes if node[0] in program]
     others = [node for node in loss.nodes if node[0] not in program]
     best = _best(subject, own) or _best(subject, others)
-    hintable = [node for node in (*own, *others) if alone.named(reached, node)]
+    hintable = sorted(
+        (node for node in (*own, *others) if alone.named(reached, node)),
+        key=lambda n: not alone.is_function(reached, n),
+    )
     library = _best(subject, others) if own else None
     return Saving(
         function=alone.shown(reached, best) if best else "",
@@ -67,10 +70,10 @@ def _saving(subject: Subject, loss: alone.Loss) -> Saving:
 
 
 def _best(subject: Subject, nodes: Sequence[Node]) -> Node | None:
-    """The topmost function with a name, else the topmost thing with one, else the topmost."""
-    functions = [node for node in nodes if alone.named(subject.reached, node)]
-    things = [node for node in nodes if node[1] in subject.reached.members[node[0]].summary.names]
-    return next(iter((*functions[:1], *things, *nodes)), None)
+    """The topmost function with a name, else the topmost table with one, else the topmost."""
+    things = [node for node in nodes if alone.named(subject.reached, node)]
+    functions = [node for node in things if alone.is_function(subject.reached, node)]
+    return next(iter((*functions, *things, *nodes)), None)
 
 
 def _hint(function: str) -> str:

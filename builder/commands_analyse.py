@@ -17,7 +17,7 @@ from builder.cli import emit
 from builder.configure import recipes
 from builder.configure.recipes import Rule
 from builder.edges.store import Store
-from builder.errors import AnalysisError, DefinitionError
+from builder.errors import DefinitionError
 from builder.pipeline import Place
 from builder.report import analysis as page
 from builder.report import difference
@@ -121,18 +121,7 @@ def shown_by_trace(place: Place, subject: Subject) -> frozenset[str]:
         hint = f"record one: ./invoke trace --app {subject.name}"
         raise DefinitionError(f"images/{subject.name}/{document.NAME}: there is no trace", hint)
     expected = frozenset(need.id for need in subject.needs.needs)
-    shown = frozenset(need for call in trace.calls for need in witness.shown(call))
-    if not shown <= expected:
-        missed = list(witness.misses(trace.calls, expected, subject.reached))
-        first = missed[0]
-        raise AnalysisError(
-            f"{subject.name}: its trace shows {len(missed)} needs the analysis lacks; {first.need} at {first.where}: "
-            f"{first.edge}",
-            "if the file changed since, record the trace again; otherwise this is an error of the analysis or a wrong "
-            "hint",
-            tail="\n".join(f"{miss.need}  {miss.where}: {miss.edge}" for miss in missed),
-        )
-    return shown
+    return witness.check(subject.name, trace.calls, expected, lambda: subject.reached)
 
 
 def explain(checkout: Path, app: str, wish: Mapping[str, str], *, as_json: bool) -> None:

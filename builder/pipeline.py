@@ -12,7 +12,7 @@ from typing import Literal
 
 from builder.analyse import closure as loader
 from builder.analyse import hints as hinting
-from builder.analyse import implied
+from builder.analyse import implied, witness
 from builder.analyse import needs as analysis
 from builder.analyse import plugins as opened
 from builder.analyse import table as syscall_table
@@ -48,6 +48,7 @@ from builder.model import (
     digest_tree,
 )
 from builder.paths import expand
+from builder.trace import document
 
 STAGES = ("inputs", "agent", "needs", "source", "configure", "kernel", "assemble", "smoke")
 
@@ -124,6 +125,7 @@ def build(app: str, place: Place, wishes: Wishes, store: Store, ledger: Ledger, 
     with ledger.stage("needs", {"application": gathered.key, "agent": digest_tree(agent)}) as stage:
         tree = whole_tree(gathered.available, gathered.overlay)
         needs = analyse(tree, definition, place, store)
+        _witnessed(app, folder, tree, needs, hints_for(tree, definition, place), store)
         agent_needs = analysis.analyse(agent, loader.resolve(agent, ["/init"]), store, by="agent")
         wanted = implied.merge(needs.needs, agent_needs.needs, implied.by_definition(definition))
         syscalls = implied.kept(wanted)
@@ -204,6 +206,13 @@ def analyse(tree: Tree, definition: Definition, place: Place, store: Store) -> N
 def hints_for(tree: Tree, definition: Definition, place: Place) -> tuple[hinting.Hint, ...]:
     """The hints whose conditions on files hold: Kiln's own and the definition's."""
     return hinting.applicable((*hinting.load(place.recipes), *map(hinting.of_entry, definition.hint)), tree)
+
+
+def _witnessed(app: str, folder: Path, tree: Tree, needs: Needs, hints: tuple[hinting.Hint, ...], store: Store) -> None:
+    """Raise AnalysisError where the image's trace shows what the analysis has not expected."""
+    if (trace := document.read(folder)) is not None:
+        expected = frozenset(need.id for need in needs.needs)
+        witness.check(app, trace.calls, expected, lambda: analysis.reached(tree, needs.closure, hints, store))
 
 
 def _known_features(definition: Definition, place: Place) -> None:

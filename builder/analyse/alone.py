@@ -41,10 +41,10 @@ class Graph:
     def __post_init__(self) -> None:
         for node in self.reached.parents:
             self._number(node)
-        for i, member in enumerate(self.reached.members):
-            self.successors[ROOT] += [self.numbers[node] for node, _ in starts(self.reached, i, member)]
-        self.successors[ROOT] += [self.numbers[node] for node, _ in asked_by_name(self.reached)]
-        self.successors[ROOT] += [self.numbers[node] for node, (by, _) in self.reached.parents.items() if by is None]
+        begun = [node for i, member in enumerate(self.reached.members) for node, _ in starts(self.reached, i, member)]
+        begun += [node for node, _ in asked_by_name(self.reached)]
+        begun += [node for node, (by, _) in self.reached.parents.items() if by is None]
+        self.successors[ROOT] = [self.numbers[node] for node in begun if node in self.numbers]  # a hint may cut a start
         for node in self.reached.parents:
             self.successors[self.numbers[node]] += self._onward(node)
 
@@ -57,6 +57,8 @@ class Graph:
 
     def _onward(self, node: Node) -> Iterator[int]:
         for target in self.reached.onward(*node):
+            if target not in self.reached.parents:
+                continue  # a hint takes it out: it is referred to, and never entered
             if target[0] == node[0]:
                 yield self.numbers[target]
             else:
@@ -157,12 +159,16 @@ def _loss(graph: Graph, numbers: Sequence[int], needs: Iterable[str], options: I
 
 
 def named(reached: Reached, node: Node) -> str:
-    """`symbol@file` as a hint names it, by soname or file name; empty where the node has no name of its own, or is
-    no function."""
+    """`symbol@file` as a hint names it, by soname or file name; empty where the node has no name of its own."""
     summary, file = reached.members[node[0]].summary, reached.members[node[0]].file
-    if node[1] >= summary.units or node[1] not in summary.names:
+    if node[1] not in summary.names:
         return ""
     return f"{summary.names[node[1]]}@{summary.soname or posixpath.basename(file.path)}"
+
+
+def is_function(reached: Reached, node: Node) -> bool:
+    """Whether a node is code, not a table that holds pointers to code."""
+    return node[1] < reached.members[node[0]].summary.units
 
 
 def shown(reached: Reached, node: Node) -> str:

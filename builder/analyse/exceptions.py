@@ -1,6 +1,7 @@
 """The few places whose system call number is known from reading their source, as data: `exceptions.toml`."""
 
 import tomllib
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -13,7 +14,8 @@ class Exemption(Value, frozen=True):
     """A function that is recognised by its code, and what its open system call is counted as. `code` are digests of
     the function without the distances in it: other code, other function, and the exemption stops applying. Go's
     runtime is compiled anew with every program and is recognised by the name of `function` (library `go`). `made`:
-    only those of `numbers` (`*`: any) that reachable code also makes directly."""
+    only those of `numbers` (`*`: any) that reachable code also makes directly. `builds`: where the function's code is
+    too short to tell it from others, the build-ids of the library's files it holds for."""
 
     library: str
     function: str
@@ -21,6 +23,7 @@ class Exemption(Value, frozen=True):
     numbers: tuple[str, ...]
     made: bool
     reason: str
+    builds: tuple[str, ...] = ()
 
 
 @cache
@@ -36,6 +39,8 @@ def _all() -> dict[str, Exemption]:
     return {mark: one for one in msgspec.convert(table["site"], tuple[Exemption, ...]) for mark in one.code}
 
 
-def find(mark: str, go_function: str = "") -> Exemption | None:
-    """The exemption for a function with this digest of its code, or for a function of a Go program, or None."""
-    return _all().get(mark) or _of_go().get(go_function)
+def find(marks: Iterable[str], build: str = "", go_function: str = "") -> Exemption | None:
+    """The exemption for a function with one of these digests of its code in a file with this build-id, or for a
+    function of a Go program; or None."""
+    known = (_all()[mark] for mark in marks if mark in _all())
+    return next((k for k in known if not k.builds or build in k.builds), None) or _of_go().get(go_function)

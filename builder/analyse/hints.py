@@ -156,12 +156,22 @@ def _cut(hints: Iterable[Hint], reached: Reached) -> Cut:
             elif hint.calls and (hint.functions or hint.refers):
                 targets = {node for name in hint.calls for node in _nodes(reached, name)}
                 edges |= {(node, target) for node in found for target in targets}
+                edges |= {(node, stub) for node in found for stub in _stubs(reached, node, hint.calls)}
             elif hint.calls:
                 imports = reached.members[file].summary.imports
                 uses |= {(file, i) for i, (n, _) in enumerate(imports) if n in hint.calls}
             else:
                 nodes |= found
     return Cut(frozenset(nodes), frozenset(edges), frozenset(uses), frozenset(needs))
+
+
+def _stubs(reached: Reached, node: Node, names: Sequence[str]) -> Iterator[Node]:
+    """The entries of the linkage table that a node refers to and that lead to imports of these names."""
+    file, unit = node
+    summary = reached.members[file].summary
+    for edge in set(summary.edges[unit]) & set(summary.stubs):
+        if any(summary.imports[i][0] in names for i in summary.uses.get(edge, ())):
+            yield file, edge
 
 
 def _named(reached: Reached, file: int, hint: Hint) -> Iterator[Node]:

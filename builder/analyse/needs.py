@@ -101,6 +101,14 @@ def members_of(files: Iterable[tuple[ClosureFile, File, Summary]]) -> list[Membe
     return sorted(members, key=lambda m: order[m.file.why])
 
 
+def reached(tree: Tree, closure: tuple[ClosureFile, ...], hints: tuple[Hint, ...], store: Store) -> Reached:
+    """What can run of a closure, with the hints."""
+    files = [(f, content_of(tree, f)) for f in closure]
+    members = members_of([(f, e, load_summary(e, f.path, store)) for f, e in files])
+    everything = reach(members)
+    return hint_table.reached_with(members, hints, everything)[0] if hints else everything
+
+
 def assess(
     members: Sequence[Member],
     declared: Declared,
@@ -202,7 +210,9 @@ def assumed_of(reached: Reached, found: Found, finding: Finding) -> tuple[tuple[
         return rule.assumed, f"{finding.kind[0]}: {finding.why}"
     summary = reached.members[finding.made[0][0]].summary
     here = reached.members[finding.node[0]].summary
-    known = exceptions.find(summary.marks.get(finding.made[0][1], ""), here.name(finding.node[1]) if here.go else "")
+    places = (finding.node[1], *here.edges[finding.node[1]])  # a table of pointers stands for what it points to
+    marks = [summary.marks.get(finding.made[0][1], ""), *(here.marks.get(place, "") for place in places)]
+    known = exceptions.find(marks, here.build, here.name(finding.node[1]) if here.go else "")
     if known is None:
         return tuple(f"syscall:{n}" for n in sorted(reached.calls().values())), f"system call: {finding.why}"
     numbers = tuple(reached.calls().values()) if known.numbers == ("*",) else known.numbers

@@ -6,6 +6,8 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 
 from builder.analyse import contents, elf, golang, objects, tables
+from builder.analyse.arch import Unit
+from builder.analyse.buildid import build_id
 from builder.analyse.decode import Reader
 from builder.analyse.sites import Call, Site, look
 from builder.analyse.table import names as syscall_names
@@ -64,6 +66,7 @@ class Summary(Value, frozen=True, array_like=True):
     marks: dict[int, str]
     undecoded: tuple[tuple[int, int], ...]
     go: bool = False
+    build: str = ""  # build-id
 
     def name(self, node: int) -> str:
         """A node's symbol name, or one made from its address."""
@@ -140,8 +143,9 @@ class _File:
             words=contents.words(file, [n for n, _ in self.imports]),
             texts=self.texts(sites, calls),
             stubs=tuple(i for i, u in enumerate(code.units) if u.stub),
-            marks=self.marks(calls),
+            marks=self.marks(calls, sites),
             go=bool(self.go),
+            build=build_id(self.file),
             undecoded=tuple((i, a) for i, u in enumerate(code.units) for a in sorted(u.undecoded)),
         )
 
@@ -253,16 +257,21 @@ class _File:
         values = {v for known in passed for v in known or () if isinstance(v, int)}
         return {v: t for v in values if (t := contents.text(self.file, NAME, v))}
 
-    def marks(self, calls: Iterable[Call]) -> dict[int, str]:
-        """Digests of the units with a system call whose number is not a constant."""
-        found = {}
-        for call in calls:
-            if call.numbers is None and call.unit not in found:
-                unit = self.code.units[call.unit]
-                reader = self.reader
-                code = reader.bytes_of(unit.start, unit.end)
-                code = reader.arch.masked(
-                    code, unit.start, reader.low if reader.fixed else 0, reader.high * reader.fixed
-                )
-                found[call.unit] = hashlib.sha256(code).hexdigest()[:32]
-        return found
+    def marks(self, calls: Iterable[Call], sites: Iterable[Site]) -> dict[int, str]:
+        """Digests of the units with a system call whose number is not a constant, and of those that pass a number of
+        their own caller on to syscall(2)."""
+        generic = {-1 - i for i, (name, _) in enumerate(self.imports) if name == "syscall"}
+        units = {call.unit for call in calls if call.numbers is None}
+        units |= {site.unit for site in sites if site.callee in generic and _passes_on(site)}
+        return {i: self.mark(self.code.units[i]) for i in sorted(units)}
+
+    def mark(self, unit: Unit) -> str:
+        """A digest of a unit's code without what a linker fills in."""
+        reader = self.reader
+        low, high = (reader.low, reader.high) if reader.fixed else (0, 0)
+        code = reader.arch.masked(reader.bytes_of(unit.start, unit.end), unit.start, low, high)
+        return hashlib.sha256(code).hexdigest()[:32]
+
+
+def _passes_on(site: Site) -> bool:
+    return any(isinstance(v, str) for known in site.values.values() for v in known or ())

@@ -4,11 +4,12 @@ A trace can only show that the analysis is wrong, never that it is right. What i
 trace allows: the site of the call, and the innermost caller on the stack that the analysis had reached.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from builder.analyse.reach import Node, Reached
 from builder.analyse.telling import needs as needs_of
 from builder.analyse.telling import places, rules
+from builder.errors import AnalysisError
 from builder.model import Value
 from builder.traced import Spot, TracedCall
 
@@ -40,6 +41,23 @@ def misses(calls: Iterable[TracedCall], expected: frozenset[str], reached: Reach
             if need not in expected and need not in told:
                 told.add(need)
                 yield Miss(need, _place(reached, call.site), _edge(reached, call))
+
+
+def check(
+    app: str, calls: Sequence[TracedCall], expected: frozenset[str], reached: Callable[[], Reached]
+) -> frozenset[str]:
+    """The needs that a trace shows. Raises AnalysisError when the analysis had not expected one of them, with the
+    missing step of each; `reached` is asked for only then."""
+    seen = frozenset(need for call in calls for need in shown(call))
+    if seen <= expected:
+        return seen
+    missed = list(misses(calls, expected, reached()))
+    first = missed[0]
+    raise AnalysisError(
+        f"{app}: its trace shows {len(missed)} needs the analysis lacks; {first.need} at {first.where}: {first.edge}",
+        "if the file changed since, record the trace again; otherwise this is an error of the analysis or a wrong hint",
+        tail="\n".join(f"{miss.need}  {miss.where}: {miss.edge}" for miss in missed),
+    )
 
 
 def _node(reached: Reached, spot: Spot) -> Node | None:

@@ -27,7 +27,8 @@ def render(found: Analysis, *, verbose: bool = False) -> str:
 
 
 def _title(found: Analysis) -> str:
-    counts = [(len(found.syscalls), "system call"), (len(found.features), "feature")]
+    kept = [sum(need.tier != "hinted out" for need in needs) for needs in (found.syscalls, found.features)]
+    counts = [(kept[0], "system call"), (kept[1], "feature")]
     counts += [(len(found.options), "kernel option"), (len(found.closure), "file")]
     start = f"{found.subject} ({found.machine}):"
     text = ", ".join(f"{n} {word}{'s' * (n != 1)}" for n, word in counts)

@@ -96,6 +96,17 @@ def test_the_graph_holds_exactly_what_can_run(subject: Subject) -> None:
     assert all(isinstance(label[1], tuple) for label in seen - subject.reached.parents.keys() if label)
 
 
+def test_a_function_that_a_hint_takes_out_brings_in_nothing(subject: Subject) -> None:
+    """`both` still refers to `first`; `sync` then hangs on `second` alone."""
+    hint = Hint("h", "alone", "r", functions=("first",))
+    reached, held = reached_with(subject.members, (hint,), reach(subject.members))
+    assert held == ("h",)
+    found = alone.losses(reached, spots.told(reached), {})
+    lost = {alone.named(reached, node): loss.needs for loss in found for node in loss.nodes}
+    assert "first@alone" not in lost
+    assert {"syscall:sync", "syscall:eventfd2"} <= lost["second@alone"]
+
+
 def test_the_topmost_function_is_told_with_the_library_function_it_leads_to(found: dict[str, Saving]) -> None:
     saving = found["only_signals@alone"]
     assert saving.library == "signalfd@libc.so.6"
