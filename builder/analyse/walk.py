@@ -37,10 +37,10 @@ class Process:
     real: dict[str, str] = field(default_factory=dict)
     loaded: dict[str, Loaded] = field(default_factory=dict)  # by path
 
-    def add(self, one: Loaded, *names: str) -> None:
-        """Record a mapped file under the names it can be asked for."""
+    def add(self, one: Loaded, *names: str, by_soname: bool = True) -> None:
+        """Record a mapped file under the names it can be asked for; with glibc its own name (SONAME) is one."""
         self.loaded.setdefault(one.path, one)
-        for name in (*names, *([] if self.search.rules.musl else [one.file.soname])):
+        for name in (*names, *([one.file.soname] if by_soname and not self.search.rules.musl else [])):
             if name:
                 self.names.setdefault(name, one.path)
 
@@ -102,6 +102,9 @@ class Walk:
         interpreter = self.guest.tidy(file.interpreter) if file.interpreter else ""
         if interpreter and self.guest.file(interpreter) is None:  # a package that is still to be found brings it
             self.lacking.setdefault(posixpath.basename(interpreter), (path, ""))
+            for name in file.needed:  # how it would look for them is not known, but these are nowhere at all
+                if not self.guest.named(posixpath.basename(name)):
+                    self.lacking.setdefault(name, (path, ""))
             return
         rules = search.rules(self.guest, machine, interpreter, self.environment, self.directory)
         one = Loaded(path, file, posixpath.dirname(self.guest.real(path)))
@@ -171,12 +174,24 @@ class Walk:
             if not optional:
                 self.lacking.setdefault(name, (asker.path, found.note))
             return []
-        new = self._map(process, asker, name, found.path, "needed", place)
+        # a name that only some of them call themselves is free on the processors that take another
+        alike = len({self.guest.elf(path, asker.path).soname for path in (found.path, *found.variants)}) == 1
+        new = self._map(process, asker, name, found.path, "needed", place, by_soname=alike)
         for variant in found.variants:
-            new += self._map(process, asker, name, variant, "plugin", place)
+            new += self._map(process, asker, name, variant, "plugin", place, by_soname=alike)
         return new
 
-    def _map(self, process: Process, asker: Loaded, name: str, path: str, why: str, place: int | None) -> list[Loaded]:
+    def _map(
+        self,
+        process: Process,
+        asker: Loaded,
+        name: str,
+        path: str,
+        why: str,
+        place: int | None,
+        *,
+        by_soname: bool,
+    ) -> list[Loaded]:
         file = self.guest.elf(path, asker.path)
         self._list(path, asker.path, file.soname, why, place)
         real = self.guest.real(path)
@@ -185,7 +200,7 @@ class Walk:
             return []
         process.real[real] = path
         one = Loaded(path, file, posixpath.dirname(path), (asker, *asker.chain))
-        process.add(one, name)
+        process.add(one, name, by_soname=by_soname)
         return [one]
 
     def _versions(self, process: Process) -> None:

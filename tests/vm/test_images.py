@@ -154,7 +154,9 @@ def test_a_port_in_use_is_named_before_anything_boots(built: Checkout) -> None:
 
 def test_explain_gives_the_evidence(built: Checkout) -> None:
     assert built.run("build", "--app", "nginx").exit_code == 0
-    assert "/usr/sbin/nginx" in built.run("explain", "--app", "nginx", "--syscall", "epoll_wait").stdout
+    evidence = built.run("explain", "--app", "nginx", "--syscall", "epoll_wait").stdout
+    assert "/libc.so.6+0x" in evidence
+    assert "_start@nginx → main →" in evidence
     assert "syscall:epoll" in built.run("explain", "--app", "nginx", "--option", "EPOLL").stdout
     assert "not kept" in built.run("explain", "--app", "nginx", "--syscall", "bpf").stdout
     assert "deb:libc6" in built.run("explain", "--app", "nginx", "--file", "/lib/x86_64-linux-gnu/libc.so.6").stdout
