@@ -79,7 +79,7 @@ select readfile('/tmp/in.csv') is null, writefile('/tmp/w', 'x');
 
 
 def nginx(session: Session) -> None:
-    """Static files, compression, listing, proxying with a cache, uploads, reload, reopened logs, a graceful end."""
+    """Static files, compression, listing, proxying with a cache, uploads, reload, reopened logs, a graceful end and a quick one."""
     session.write(NGINX_CONF, NGINX.format(port=session.port))
     session.write("/srv/www/index.html", "<p>Kiln</p>" * 50)
     session.write("/srv/www/list/a.txt", "text " * 9000)
@@ -106,6 +106,8 @@ def nginx(session: Session) -> None:
         running.signal(signal.SIGUSR1)
         running.signal(signal.SIGHUP)
         time.sleep(0.5)
+        assert session.http("/") == 200
+    with session.serving("-c", NGINX_CONF):  # ends by SIGTERM, as a machine that powers down ends it
         assert session.http("/") == 200
 
 
