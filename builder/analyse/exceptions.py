@@ -1,7 +1,7 @@
 """The few places whose system call number is known from reading their source, as data: `exceptions.toml`."""
 
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -15,7 +15,8 @@ class Exemption(Value, frozen=True):
     the function without the distances in it: other code, other function, and the exemption stops applying. Go's
     runtime is compiled anew with every program and is recognised by the name of `function` (library `go`). `made`:
     only those of `numbers` (`*`: any) that reachable code also makes directly. `builds`: where the function's code is
-    too short to tell it from others, the build-ids of the library's files it holds for."""
+    too short to tell it from others, the build-ids of the library's files it holds for. `only`: numbers that count
+    only where one of these exported functions of the library can run."""
 
     library: str
     function: str
@@ -24,6 +25,7 @@ class Exemption(Value, frozen=True):
     made: bool
     reason: str
     builds: tuple[str, ...] = ()
+    only: Mapping[str, tuple[str, ...]] = {}
 
 
 @cache

@@ -216,8 +216,15 @@ def assumed_of(reached: Reached, found: Found, finding: Finding) -> tuple[tuple[
     if known is None:
         return tuple(f"syscall:{n}" for n in sorted(reached.calls().values())), f"system call: {finding.why}"
     numbers = tuple(reached.calls().values()) if known.numbers == ("*",) else known.numbers
+    numbers = tuple(n for n in numbers if n not in known.only or _run(reached, finding.node[0], known.only[n]))
     needs = tuple(f"syscall:{n}" for n in numbers)
     return tuple(n for n in needs if n in found or not known.made), known.reason
+
+
+def _run(reached: Reached, file: int, names: Iterable[str]) -> bool:
+    """Whether one of these functions that a file exports can run."""
+    exports = reached.exports[file]
+    return any((file, export.node) in reached.parents for name in names for export in exports.get(name, ()))
 
 
 def _paths(reached: Reached, found: Found) -> None:
