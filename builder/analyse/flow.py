@@ -28,7 +28,7 @@ def at(
     `outer` are addresses inside the unit that something outside refers to (nothing is known there), `tables` the
     targets of its jump tables, reached from every indirect jump in it, `endless` functions that never return.
     """
-    flow = _Flow(steps, arch, constant, tables, endless)
+    flow = Flow(steps, arch, constant, tables, endless)
     marks = {flow.index[a] for a in wanted if a in flow.index}
     flow.before(marks)
     flow.enter(0, values.entry(arch))
@@ -54,7 +54,7 @@ def nearby(
 ) -> dict[int, State]:
     """What is known before each wanted instruction from the straight code before it alone: quick, and never more than
     `at` knows but for what a unit was called with."""
-    flow = _Flow(steps, arch, constant, tables, ())
+    flow = Flow(steps, arch, constant, tables, ())
     flow.joins |= {flow.index[a] for a in outer if a in flow.index}
     found: dict[int, State] = {}
     state: State = {}
@@ -69,7 +69,7 @@ def nearby(
     return found
 
 
-class _Flow:
+class Flow:
     """One run of the analysis: the states before the instructions where paths meet."""
 
     def __init__(
@@ -187,9 +187,10 @@ class _Flow:
         elif step.kind == "syscall":
             self._lose(self.arch.convention.syscall_loses, state)
             values.written_by_others(state)
-        written = [
-            (r, bits, values.evaluate(state, e, self.constant)) for r, bits, e in step.sets if r >= 0
-        ]  # fmt: skip
+        written = [(r, bits, values.evaluate(state, e, self.constant)) for r, bits, e in step.sets if r >= 0]
+        for (_, _, value), (r, _, expression) in zip(written, step.sets, strict=False):
+            if value is None and expression[0] in values.MADE and r != self.arch.convention.stack:
+                values.leak(state, values.lowest(state, expression, self.arch.convention.stack))
         for memory, size, expression in step.stores:
             values.store(state, memory, size, values.evaluate(state, expression, self.constant))
         for r in step.clobbers:
@@ -204,10 +205,14 @@ class _Flow:
                 state.pop(r, None)
                 continue
             state[r] = new
-            if r not in (self.arch.convention.stack, self.arch.convention.frame):
-                for v in new:
-                    if isinstance(v, Place):
-                        values.leak(state, v.offset)
+            self.keep(r, new, state)
+
+    def keep(self, r: int, value: frozenset[values.Member], state: State) -> None:
+        """A register gets a value: an address in the frame that it holds may be used by others from now on."""
+        if r not in (self.arch.convention.stack, self.arch.convention.frame):
+            for v in value:
+                if isinstance(v, Place):
+                    values.leak(state, v.offset)
 
     def _lose(self, registers: tuple[int, ...], state: State) -> None:
         for r in registers:
@@ -219,4 +224,4 @@ class _Flow:
         values.written_by_others(state)
         top = state.get(self.arch.convention.stack)
         if top and len(top) == 1 and isinstance(place := next(iter(top)), Place):
-            values.forget(state, -(1 << 40), place.offset)
+            values.forget(state, -values.NOWHERE, place.offset)

@@ -9,7 +9,13 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+
+from builder.analyse import golang
 from builder.analyse.arch import of
+from builder.analyse.bound import Outcome
+from builder.analyse.passing import Passing
+from builder.analyse.sites import Call, Known, Site
 from builder.analyse.summary import Export, Summary
 from builder.analyse.table import names
 from builder.model import ClosureFile
@@ -47,6 +53,7 @@ class Reached:
     exports: list[dict[str, list[Export]]] = field(default_factory=list)
     bound: dict[Node, tuple[Node, ...]] = field(default_factory=dict)  # (file, import) → definitions
     cut: Cut = Cut()
+    partial: dict[Node, Outcome] = field(default_factory=dict)  # functions of which only this can run
 
     def calls(self) -> Mapping[int, str]:
         """The system calls of the closure's architecture by number."""
@@ -70,11 +77,33 @@ class Reached:
             if not self.cut.edges or ((file, index), target) not in self.cut.edges:
                 yield target
 
+    def site(self, file: int, site: Site) -> Site | None:
+        """A call as it can run: with what it passes then, or None where it cannot."""
+        part = self.partial.get((file, site.unit))
+        if part is None:
+            return site
+        values = {w: part.held.get((site.address, w), known) for w, known in site.values.items()}
+        return msgspec.structs.replace(site, values=values) if site.address in part.runs else None
+
+    def call(self, file: int, call: Call) -> Call | None:
+        """A system call as it can run; see `site`."""
+        part = self.partial.get((file, call.unit))
+        if part is None:
+            return call
+        convention = of(self.members[file].summary.machine).convention
+        registers = [convention.registers[r] for r in convention.arguments]
+        arguments: dict[int, Known] = {
+            i: part.held.get((call.address, registers[i]), known) for i, known in call.arguments.items()
+        }
+        numbers = part.held.get((call.address, convention.registers[convention.number]), call.numbers)
+        found = msgspec.structs.replace(call, numbers=numbers, arguments=arguments)
+        return found if call.address in part.runs else None
+
     def _targets(self, file: int, index: int) -> Iterator[Node]:
-        summary = self.members[file].summary
-        for target in summary.edges[index]:
+        summary, part = self.members[file].summary, self.partial.get((file, index))
+        for target in summary.edges[index] if part is None else sorted(part.edges):
             yield file, target
-        for wanted in summary.uses.get(index, ()):
+        for wanted in summary.uses.get(index, ()) if part is None else sorted(part.uses):
             if (file, wanted) not in self.cut.uses:
                 yield from self.binding(file, wanted)
 
@@ -117,22 +146,55 @@ def reach(members: Sequence[Member], cut: Cut = Cut()) -> Reached:
         for export in m.summary.exports:
             table.setdefault(export.name, []).append(export)
         reached.exports.append(table)
-    queue: deque[Node] = deque()
+    search = _Search(reached, Passing(reached))
     for i, member in enumerate(members):
-        _add(reached, queue, None, starts(reached, i, member))
-    while queue:
-        while queue:
-            node = queue.popleft()
-            _add(reached, queue, node, ((n, "referred to") for n in reached.onward(*node)))
-        _add(reached, queue, None, asked_by_name(reached))
+        search.add(None, starts(reached, i, member))
+    while search.queue or search.passing.fresh:
+        search.run()
+        search.add(None, asked_by_name(reached))
     return reached
 
 
-def _add(reached: Reached, queue: "deque[Node]", parent: Node | None, found: Iterable[tuple[Node, str]]) -> None:
-    for node, how in found:
-        if node not in reached.parents and node not in reached.cut.nodes:
-            reached.parents[node] = (parent, how)
-            queue.append(node)
+class _Search:
+    """Reachability while it grows. A function that may run in part is looked at last, when most values are known."""
+
+    def __init__(self, reached: Reached, passing: Passing) -> None:
+        self.reached, self.passing = reached, passing
+        self.queue: deque[Node] = deque()
+
+    def add(self, parent: Node | None, found: Iterable[tuple[Node, str]]) -> None:
+        """Nodes that can run, and by what."""
+        for node, how in found:
+            if node in self.reached.cut.nodes:
+                continue
+            if parent is None and how != golang.PART:
+                self.passing.anything(node)
+            if node not in self.reached.parents:
+                self.reached.parents[node] = (parent, how)
+                self.queue.append(node)
+
+    def run(self) -> None:
+        """Follow everything that is known so far."""
+        passing = self.passing
+        while self.queue:
+            node = self.queue.popleft()
+            if node in passing.bodies:
+                passing.fresh.add(node)
+            else:
+                self.expand(node)
+        fresh, passing.fresh = passing.fresh & self.reached.parents.keys(), set()
+        for node in sorted(fresh - passing.bodies.keys()):
+            passing.passes(node)
+        for node in sorted(fresh & passing.bodies.keys()):
+            self.reached.partial[node] = passing.outcome(node)
+            self.expand(node)
+
+    def expand(self, node: Node) -> None:
+        """What a node leads to can run."""
+        targets = list(self.reached.onward(*node))
+        self.add(node, ((n, "referred to") for n in targets))
+        self.passing.refers(node, targets)
+        self.passing.passes(node)
 
 
 def starts(reached: Reached, i: int, member: Member) -> Iterator[tuple[Node, str]]:

@@ -49,9 +49,9 @@ def findings(reached: Reached, names: Mapping[int, str]) -> Iterator[Finding]:
     search = _Search(reached, names)
     _index(search)
     for file, member in enumerate(reached.members):
-        for call in member.summary.calls:
-            node = (file, call.unit)
-            if node not in reached.parents:
+        for plain in member.summary.calls:
+            node = (file, plain.unit)
+            if node not in reached.parents or (call := reached.call(file, plain)) is None:
                 continue
             made = (node, call.address)
             yield from _values(search, NUMBER, (call.numbers,), made, made, "its number is not a constant here")
@@ -81,8 +81,8 @@ def _index(search: _Search) -> None:
     """Reachable call sites by the unit they lead to, and reachable nodes by those they refer to."""
     reached = search.reached
     for file, member in enumerate(reached.members):
-        for site in member.summary.sites:
-            if (file, site.unit) not in reached.parents:
+        for plain in member.summary.sites:
+            if (file, plain.unit) not in reached.parents or (site := reached.site(file, plain)) is None:
                 continue
             targets = ((file, site.callee),) if site.callee >= 0 else reached.binding(file, -1 - site.callee)
             for target in targets:

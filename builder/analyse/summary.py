@@ -7,10 +7,13 @@ from collections.abc import Iterable, Iterator
 
 from builder.analyse import contents, elf, golang, objects, tables
 from builder.analyse.arch import Unit
+from builder.analyse.bodies import bodies
+from builder.analyse.bound import Body
 from builder.analyse.buildid import build_id
 from builder.analyse.decode import Reader
 from builder.analyse.sites import Call, Site, look
 from builder.analyse.table import names as syscall_names
+from builder.analyse.telling import ASKED
 from builder.analyse.units import cut
 from builder.model import Value
 
@@ -67,6 +70,7 @@ class Summary(Value, frozen=True, array_like=True):
     undecoded: tuple[tuple[int, int], ...]
     go: bool = False
     build: str = ""  # build-id
+    bodies: dict[int, Body] = {}  # of units whose parameters decide what runs
 
     def name(self, node: int) -> str:
         """A node's symbol name, or one made from its address."""
@@ -146,6 +150,7 @@ class _File:
             marks=self.marks(calls, sites),
             go=bool(self.go),
             build=build_id(self.file),
+            bodies=self.bodies(calls, sites),
             undecoded=tuple((i, a) for i, u in enumerate(code.units) for a in sorted(u.undecoded)),
         )
 
@@ -161,16 +166,37 @@ class _File:
         count = len(self.code.units)
         return self.code.within(page, page + PAGE) | {count + n for n in self.objects.within(page, page + PAGE)}
 
+    def leads(self, unit: Unit) -> set[int]:
+        """The nodes that a stretch of code refers to; -1 stands for what is no node."""
+        targets = {self.code.index(a) for a in unit.calls | unit.jumps | unit.addresses}
+        targets |= {self.node(a) for a in unit.places | unit.data | unit.maybe}
+        return targets | {n for page in unit.pages for n in self.around(page)}
+
+    def bodies(self, calls: tuple[Call, ...], sites: tuple[Site, ...]) -> dict[int, Body]:
+        """The functions whose parameters decide what runs, by unit."""
+        convention, code = self.reader.arch.convention, self.code
+        wanted = {
+            i: tuple(convention.registers[convention.parameters[p]] for p in places)
+            for name, places in ASKED.items()
+            if (i := code.index(self.functions.get(name, -1))) >= 0 and code.starts[i] == self.functions[name]
+        }
+
+        def refers(unit: Unit) -> tuple[set[int], set[int], set[str]]:
+            if unit not in code.units:
+                self.reader.read(unit, unit.start)
+            i = code.index(unit.start)
+            texts = {contents.text(self.file, SYSTEM_PATH, a) for a in unit.places | unit.maybe}
+            return self.leads(unit) - {-1, i}, {self.slots[a] for a in unit.slots}, texts - {""}
+
+        return bodies(self.reader, code, wanted, (calls, sites), code.endless(), refers)
+
     def edges(self) -> tuple[tuple[int, ...], ...]:
         """Nodes every node leads to."""
         found: list[tuple[int, ...]] = []
-        index = self.code.index
         for i, unit in enumerate(self.code.units):
-            targets = {index(a) for a in unit.calls | unit.jumps | unit.addresses}
+            targets = self.leads(unit)
             if unit.falls and i + 1 < len(self.code.units):
                 targets.add(i + 1)
-            targets |= {self.node(a) for a in unit.places | unit.data | unit.maybe}
-            targets |= {n for page in unit.pages for n in self.around(page)}
             found.append(tuple(sorted(targets - {-1, i})))
         first = len(self.code.units)
         for i, links in enumerate(self.objects.links):

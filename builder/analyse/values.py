@@ -22,13 +22,25 @@ class Place:
     offset: int
 
 
-Member = int | str | Place
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What the condition flags tell of: two operands of `bits`, and how they were put together (`arch.Flags.kind`)."""
+
+    kind: str
+    bits: int
+    first: int
+    second: int
+
+
+Member = int | str | Place | Compared
 Value = frozenset[Member] | None
 Location = int | tuple[int, int] | str  # a register, a stack slot (offset, bytes), FLOOR, or a register's lowest byte
 State = dict[Location, frozenset[Member]]  # what is not in it can be anything
 
 FEW = 4  # bits of a mask whose combinations are told apart
 BYTE, WORD = 8, 32  # bits
+FLAGS = "flags"  # where a state keeps what the flags tell
+NOWHERE = 1 << 40  # beyond any frame
 FLOOR = "floor"  # lowest frame offset whose address has left the registers: all above it can be written by others
 READ_ONLY = Callable[[int, int], int | str | None]  # address, bytes → constant, or `!` and an import's number
 
@@ -202,13 +214,37 @@ def store(state: State, memory: Memory, size: int, value: Value) -> None:
         if value is not None and size <= 8:
             state[one.offset, size] = value
     elif where is not None and all(isinstance(v, Place) for v in where):
-        forget(state, min(v.offset for v in where if isinstance(v, Place)), 1 << 40)
+        forget(state, min(v.offset for v in where if isinstance(v, Place)), NOWHERE)
     elif where is None and memory.base >= 0 and (base := state.get(memory.base)) and _of_frame(base):
-        forget(state, min(v.offset for v in base if isinstance(v, Place)) + memory.displacement, 1 << 40)
+        forget(state, min(v.offset for v in base if isinstance(v, Place)) + memory.displacement, NOWHERE)
+    elif where is None and memory.index >= 0 and (index := state.get(memory.index)) and _of_frame(index):
+        forget(state, min(v.offset for v in index if isinstance(v, Place)), NOWHERE)
     else:
         written_by_others(state)
     for offset in leaks:
         leak(state, offset)
+
+
+MADE = frozenset(("addr", "and", "add", "either", "or", "reg", "shl", "shr", "sub", "xor"))
+
+
+def lowest(state: State, expression: Expression, stack: int) -> int:
+    """The lowest offset in the frame that an address made by an expression can have, where its value is not known: a
+    part of an object may be at any place behind the object's start, but not before it."""
+    kind = expression[0]
+    if kind == "reg":
+        return min((v.offset for v in state.get(expression[1], ()) if isinstance(v, Place)), default=NOWHERE)  # type: ignore[call-overload]
+    if kind == "addr":
+        memory = expression[1]
+        assert isinstance(memory, Memory)
+        base, index = (lowest(state, ("reg", r), stack) for r in (memory.base, memory.index))
+        return min(base if base == NOWHERE else base + memory.displacement, index)
+    if kind == "sub" and expression[2][:2] == ("reg", stack):  # type: ignore[index]
+        return NOWHERE  # how far it is from the top of the stack: a size
+    if kind not in MADE:
+        return NOWHERE
+    low = min(lowest(state, part, stack) for part in expression[1:3])  # type: ignore[arg-type]
+    return low if kind in ("add", "either") or low == NOWHERE else -NOWHERE
 
 
 def _of_frame(value: frozenset[Member]) -> bool:
@@ -217,15 +253,15 @@ def _of_frame(value: frozenset[Member]) -> bool:
 
 def leak(state: State, offset: int) -> None:
     """An address in the frame can be used by others from now on: they may write to it and to all above it."""
-    floor = min((v for v in state.get(FLOOR, ()) if isinstance(v, int)), default=1 << 40)
+    floor = min((v for v in state.get(FLOOR, ()) if isinstance(v, int)), default=NOWHERE)
     if offset < floor:
         state[FLOOR] = frozenset((offset,))
 
 
 def written_by_others(state: State) -> None:
     """A write through a pointer, or a call: slots at and above the lowest address that has leaked can have changed."""
-    floor = min((v for v in state.get(FLOOR, ()) if isinstance(v, int)), default=1 << 40)
-    forget(state, floor, 1 << 40)
+    floor = min((v for v in state.get(FLOOR, ()) if isinstance(v, int)), default=NOWHERE)
+    forget(state, floor, NOWHERE)
 
 
 def forget(state: State, low: int, high: int) -> None:

@@ -176,6 +176,8 @@ def memcached(session: Session) -> None:
         session.talk(b"lru_crawler metadump all\r\n", b"watch fetchers\r\n", pause_s=0.2)
         session.talk(b"quit\r\n")
         time.sleep(1.0)
+    with session.serving(*arguments, stop=signal.SIGUSR1):  # a graceful end
+        session.talk(b"set a 0 0 5\r\nhello\r\n", b"get a\r\n")
 
 
 def sqlite3(session: Session) -> None:

@@ -36,7 +36,7 @@ class Step:
     jump reads its target from; both None: it goes through a register. `sets` (register, bits, expression) and
     `stores` (memory, bytes, expression) use the registers as they were before. `compares` is a register with the
     constant it is compared with; `equal` tells whether a branch is taken when the comparison in it, or else in the
-    instruction before it, was equal."""
+    instruction before it, was equal. `opaque`: what it does with what it reads is not modelled."""
 
     address: int
     size: int
@@ -48,6 +48,20 @@ class Step:
     clobbers: tuple[int, ...] = ()
     compares: tuple[int, int, int] | None = None  # register, bits, constant
     equal: bool | None = None
+    opaque: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Flags:
+    """What an instruction does with the condition flags. `condition` is what it asks of them (`e`, `ne`, `b`, `ae`,
+    `be`, `a`, `l`, `ge`, `le`, `g`, `s`, `ns`, `?` for others), before `kind` says what they tell afterwards: `sub`
+    and `and` of two operands of `bits`, `value`: whether `first` is zero or negative, `?` nothing, empty: as before."""
+
+    kind: str = ""
+    bits: int = 64
+    first: Expression = ANY
+    second: Expression = ANY
+    condition: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +172,9 @@ class Architecture(Protocol):
 
     def lift(self, code: bytes, start: int) -> list[Step]:
         """Every instruction of a stretch of code; bytes that are none end it."""
+
+    def flags(self, code: bytes, start: int) -> "dict[int, Flags] | None":
+        """What the instructions of a stretch do with the condition flags, by address; None: not modelled."""
 
     def masked(self, code: bytes, start: int, low: int, high: int) -> bytes:
         """The code without what a linker fills in: distances, and addresses between `low` and `high`."""

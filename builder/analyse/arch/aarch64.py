@@ -169,6 +169,9 @@ class Aarch64:
         """See `Architecture`."""
         return lifting.lift(code, start)
 
+    def flags(self, code: bytes, start: int) -> None:
+        """See `Architecture`."""
+
     def masked(self, code: bytes, start: int, low: int, high: int) -> bytes:  # noqa: ARG002 - the Protocol's
         """See `Architecture`."""
         return lifting.masked(code, start)

@@ -4,7 +4,7 @@ import re
 
 from iced_x86 import Code, Decoder, FlowControl, Instruction, Mnemonic, OpCodeOperandKind
 
-from builder.analyse.arch import Convention, Step, Text, Unit
+from builder.analyse.arch import Convention, Flags, Step, Text, Unit, x86_64_flags
 from builder.analyse.arch import x86_64_lift as lifting
 
 PLAIN, LEA, CALL, JUMP, BRANCH, RETURN, CALL_BY, JUMP_BY, SYSCALL, LEGACY, NOP, STOP, INVALID = range(13)
@@ -173,6 +173,10 @@ class X8664:
     def lift(self, code: bytes, start: int) -> list[Step]:
         """See `Architecture`."""
         return lifting.lift(code, start)
+
+    def flags(self, code: bytes, start: int) -> dict[int, Flags]:
+        """See `Architecture`."""
+        return x86_64_flags.flags(code, start)
 
     def masked(self, code: bytes, start: int, low: int, high: int) -> bytes:
         """See `Architecture`."""

@@ -64,7 +64,8 @@ def _bytes(ins: Instruction) -> int:
     return int(MemorySizeExt.size(ins.memory_size)) or 8
 
 
-def _operand(ins: Instruction, i: int, *, signed: bool = False) -> Expression:
+def operand(ins: Instruction, i: int, *, signed: bool = False) -> Expression:
+    """What an instruction's operand holds."""
     kind = ins.op_kind(i)
     if kind == OpKind.REGISTER:
         found = _register(ins.op_register(i))
@@ -126,11 +127,12 @@ def _unknown(ins: Instruction) -> Step:
         return Step(ins.ip, ins.len, "branch", target=ins.near_branch_target, clobbers=(0,))
     if any(u.access in WRITES and RegisterExt.full_register(u.register) == Register.RSP for u in info.used_registers()):
         written |= {RSP}
-    return Step(ins.ip, ins.len, stores=stores[:1], clobbers=tuple(sorted(r for r in written if r is not None)))
+    lost = tuple(sorted(r for r in written if r is not None))
+    return Step(ins.ip, ins.len, stores=stores[:1], clobbers=lost, opaque=True)
 
 
 def _move(ins: Instruction) -> Step | None:
-    value = _operand(ins, 1, signed=MOVES[ins.mnemonic])
+    value = operand(ins, 1, signed=MOVES[ins.mnemonic])
     return _write(ins, value)
 
 
@@ -154,7 +156,7 @@ def _arithmetic(ins: Instruction) -> Step | None:
         return _write(ins, ("imm", 0))
     if ins.mnemonic == Mnemonic.OR and ins.op1_kind in IMMEDIATES and ins.immediate(1) & 0xFFFFFFFF == 0xFFFFFFFF:
         return _write(ins, ("imm", MASK))
-    return _write(ins, (ARITHMETIC[ins.mnemonic], _operand(ins, 0), _operand(ins, 1)))
+    return _write(ins, (ARITHMETIC[ins.mnemonic], operand(ins, 0), operand(ins, 1)))
 
 
 def _borrow(ins: Instruction) -> Step | None:
@@ -164,11 +166,11 @@ def _borrow(ins: Instruction) -> Step | None:
 
 
 def _count(ins: Instruction) -> Step | None:
-    return _write(ins, ("add" if ins.mnemonic == Mnemonic.INC else "sub", _operand(ins, 0), ("imm", 1)))
+    return _write(ins, ("add" if ins.mnemonic == Mnemonic.INC else "sub", operand(ins, 0), ("imm", 1)))
 
 
 def _conditional(ins: Instruction) -> Step | None:
-    return _write(ins, ("either", _operand(ins, 0), _operand(ins, 1)))
+    return _write(ins, ("either", operand(ins, 0), operand(ins, 1)))
 
 
 def _flag(ins: Instruction) -> Step | None:
@@ -177,7 +179,7 @@ def _flag(ins: Instruction) -> Step | None:
 
 def _push(ins: Instruction) -> Step:
     below = Memory(RSP, -1, 1, -8)
-    return Step(ins.ip, ins.len, sets=((RSP, 64, ("addr", below)),), stores=((below, 8, _operand(ins, 0)),))
+    return Step(ins.ip, ins.len, sets=((RSP, 64, ("addr", below)),), stores=((below, 8, operand(ins, 0)),))
 
 
 def _pop(ins: Instruction) -> Step | None:

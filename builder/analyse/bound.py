@@ -1,0 +1,300 @@
+"""What of a function can run when its parameters are known (pure).
+
+`flow` merges all paths through a function. Here the parameters hold given constants, and a branch that they decide is
+followed one way only: `sysconf(_SC_PAGESIZE)` opens no file, `glob` without `GLOB_TILDE` asks for no user. The
+function's code and what it needs of its file stand in the file's summary as a `Body`.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from builder.analyse import values
+from builder.analyse.arch import Flags, Step, of
+from builder.analyse.flow import PATIENCE, Flow
+from builder.analyse.values import FLAGS, Compared, Place, State
+from builder.model import Value
+
+Known = tuple[int | str, ...] | None  # as in `sites`
+Binding = tuple[int | None, ...]  # the value of each of a body's parameters; None: anything
+
+
+class Block(Value, frozen=True, array_like=True):
+    """A stretch of a function that runs from its start to its end, and what it refers to."""
+
+    start: int
+    end: int
+    edges: tuple[int, ...]
+    uses: tuple[int, ...]
+    paths: tuple[str, ...]
+
+
+class Body(Value, frozen=True, array_like=True):
+    """A function whose parameters matter. `outer`: addresses in it that something outside leads to; `through`: where
+    its indirect jumps may lead; `endless`: functions it calls that do not return; `memory`: constants it may read, by
+    address; `always`: what it refers to wherever it goes; `asked`: locations of which the analysis wants to know what
+    they hold at an address, with what a call there pushes."""
+
+    machine: str
+    start: int
+    code: bytes
+    parameters: tuple[str, ...]
+    outer: tuple[int, ...]
+    through: tuple[int, ...]
+    endless: tuple[int, ...]
+    memory: tuple[tuple[int, bytes], ...]
+    blocks: tuple[Block, ...]
+    always: tuple[int, ...]
+    asked: tuple[tuple[int, int, tuple[str, ...]], ...]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What can run of a body: what it refers to then, the texts it names, the addresses that run, and what the asked
+    locations hold there."""
+
+    edges: frozenset[int]
+    uses: frozenset[int]
+    paths: frozenset[str]
+    runs: frozenset[int]
+    held: Mapping[tuple[int, str], Known]
+
+
+@lru_cache(maxsize=4096)
+def outcome(body: Body, bindings: frozenset[Binding]) -> Outcome:
+    """What can run of a body that is called with these values and no others."""
+    runs: set[int] = set()
+    held: dict[tuple[int, str], Known] = {}
+    for binding in sorted(bindings, key=str):
+        states = _states(body, binding)
+        runs |= states.keys()
+        arch = of(body.machine)
+        for address, pushes, locations in body.asked:
+            if (state := states.get(address)) is not None:
+                for where in locations:
+                    now = _known(values.read(state, arch, where, pushes=pushes))
+                    before = held.get((address, where), ())
+                    held[address, where] = None if now is None or before is None else tuple({*before, *now})
+    active = [b for b in body.blocks if b.start in runs]
+    return Outcome(
+        frozenset(body.always).union(*(b.edges for b in active)),
+        frozenset(u for b in active for u in b.uses),
+        frozenset(p for b in active for p in b.paths),
+        frozenset(runs),
+        {k: v and tuple(sorted(v, key=str)) for k, v in held.items()},
+    )
+
+
+def _known(value: values.Value) -> Known:
+    if value is None or not all(isinstance(v, int) or (isinstance(v, str) and v[0] != "!") for v in value):
+        return None
+    return tuple(v for v in value if isinstance(v, int | str))
+
+
+def _states(body: Body, binding: Binding) -> dict[int, State]:
+    """The state before every instruction that can run."""
+    arch = of(body.machine)
+    steps = arch.lift(body.code, body.start)
+    flags = arch.flags(body.code, body.start) or {}
+
+    def constant(address: int, size: int) -> int | None:
+        for at, raw in body.memory:
+            if at <= address and address + size <= at + len(raw):
+                return int.from_bytes(raw[address - at : address - at + size], "little")
+        return None
+
+    entry = values.entry(arch)
+    known = dict(entry)
+    for name, value in zip(body.parameters, binding, strict=True):
+        if value is not None:
+            known[arch.convention.registers.index(name)] = frozenset((value,))
+    flow = _Bound(steps, arch, constant, body.through, body.endless)
+    flow.flags = {}  # first without: what is reached in no way that is seen counts as reached by all ways
+    unseen: list[int] = []
+    flow.start(entry, body.outer)
+    for i, step in enumerate(steps):
+        if i not in flow.seen and step.kind != "nop":
+            unseen.append(i)
+            flow.enter(i, {})
+            flow.follow()
+    flow = _Bound(steps, arch, constant, body.through, body.endless)
+    flow.flags = flags
+    flow.start(known, body.outer)
+    for i in unseen:
+        flow.enter(i, {})
+        flow.follow()
+    return {steps[i].address: state for i, state in flow.before_each().items()}
+
+
+class _Bound(Flow):
+    """The flow that knows the condition flags, and leaves out branches that they decide against."""
+
+    flags: Mapping[int, Flags]
+
+    @property
+    def general(self) -> set[int]:
+        """The registers that can hold an address for others."""
+        return set(range(len(self.arch.convention.registers))) - {self.arch.convention.stack}
+
+    def start(self, state: State, outer: tuple[int, ...]) -> None:
+        """Everything that can run from the function's entry, and from where something outside leads to."""
+        self.enter(0, state)
+        for address in outer:
+            if (i := self.index.get(address)) is not None:
+                self.enter(i, {})
+        self.follow()
+
+    def follow(self) -> None:
+        """Follow every path until no state changes any more."""
+        while self.work:
+            start = self.work.pop()
+            self._path(start, dict(self.states[start]), lambda i, state: None)
+
+    def before_each(self) -> dict[int, State]:
+        """The state before each instruction that can run, once all is settled."""
+        found: dict[int, State] = {}
+
+        def note(i: int, state: State) -> None:
+            found[i] = dict(state) if i not in found else values.merge(found[i], state)
+
+        for start in list(self.states):
+            self._path(start, dict(self.states[start]), note)
+        return found
+
+    def _path(self, start: int, state: State, note: Callable[[int, State], None]) -> None:
+        """The straight way from where paths meet to where they meet again."""
+        i: int | None = start
+        before: Step | None = None
+        while i is not None:
+            step = self.steps[i]
+            self.seen.add(i)
+            note(i, state)
+            targets, onward = self._ways(i, step, state)
+            equal = self.learned(before, step, state)
+            self.apply(step, state)
+            for t in targets:
+                self.enter(t, state | equal if step.equal else state)
+            if step.equal is False:
+                state |= equal
+            before, i = step, onward
+            if i is not None and i in self.joins:
+                self.enter(i, state)
+                i = None
+
+    def _ways(self, i: int, step: Step, state: State) -> tuple[list[int], int | None]:
+        targets, onward = self.leads[i]
+        if step.kind == "branch" and step.address in self.flags:
+            ways = self._decided(self.flags[step.address].condition, state)
+            return (targets if True in ways else []), (onward if False in ways else None)
+        if step.kind == "jump" and step.target is None:
+            where = self._jump(step, state)
+            if where and all(isinstance(a, int) and a in self.index for a in where):
+                return [self.index[a] for a in where if isinstance(a, int)], None
+        return targets, onward
+
+    def _jump(self, step: Step, state: State) -> values.Value:
+        expression = step.sets[0][2] if step.sets else ("load", step.through, 8, False)
+        return values.evaluate(state, expression, self.constant)
+
+    # ---- addresses in the frame: told to others only where they leave the registers ------------------------------
+
+    def keep(self, r: int, value: frozenset[values.Member], state: State) -> None:
+        """A register may hold an address in the frame: it is told to others later, if at all."""
+
+    def enter(self, i: int, state: State) -> None:
+        """As in the flow; others may use an address that is lost sight of where paths meet."""
+        old = self.states.get(i)
+        if old is not None and old != state:
+            merged = values.merge(old, state) if self.visits.get(i, 0) < PATIENCE else {}
+            low = [
+                p.offset
+                for s in (old, state)
+                for r, value in s.items()
+                for p in value
+                if isinstance(p, Place) and r in self.general and p not in merged.get(r, ())
+            ]
+            if low:
+                state = dict(state)
+                values.leak(state, min(low))
+        super().enter(i, state)
+
+    def _tell(self, step: Step, state: State) -> None:
+        """Addresses in the frame that an instruction hands to others, or does with what is not modelled."""
+        convention = self.arch.convention
+        gone: Collection[int] = ()
+        if step.kind == "call":
+            gone = {*convention.parameters, *convention.call_loses} - {convention.returns, convention.stack}
+        elif step.kind == "syscall":
+            gone = convention.arguments
+        elif step.opaque:
+            gone = self.general
+        for r in gone:
+            for p in state.get(r, ()):
+                if isinstance(p, Place):
+                    values.leak(state, p.offset)
+
+    def apply(self, step: Step, state: State) -> None:
+        """Change a state as an instruction does, the flags too."""
+        self._tell(step, state)
+        flags = self.flags.get(step.address)
+        if step.kind in ("call", "syscall"):
+            state.pop(FLAGS, None)
+        if flags is None:
+            super().apply(step, state)
+            return
+        ways = self._decided(flags.condition, state) if flags.condition else set()
+        told = self._told(flags, state) if flags.kind else state.get(FLAGS)
+        chosen = [
+            (r, bits, e[2] if True in ways else e[1]) if e[0] == "either" and len(ways) == 1 else (r, bits, e)
+            for r, bits, e in step.sets
+        ]
+        super().apply(_with(step, tuple(chosen)), state)  # type: ignore[arg-type]
+        state.pop(FLAGS, None)
+        if told:
+            state[FLAGS] = told
+
+    def _told(self, flags: Flags, state: State) -> frozenset[values.Member] | None:
+        if flags.kind == "?":
+            return None
+        first = values.evaluate(state, flags.first, self.constant)
+        second = frozenset((0,)) if flags.kind == "value" else values.evaluate(state, flags.second, self.constant)
+        if first is None or second is None or len(first) * len(second) > values.MOST:
+            return None
+        mask = (1 << flags.bits) - 1
+        pairs = [(a, b) for a in first for b in second if isinstance(a, int) and isinstance(b, int)]
+        if len(pairs) < len(first) * len(second):
+            return None
+        return frozenset(Compared(flags.kind, flags.bits, a & mask, b & mask) for a, b in pairs)
+
+    def _decided(self, condition: str, state: State) -> set[bool]:
+        """Which ways a condition can turn out."""
+        told = state.get(FLAGS)
+        found = {holds(condition, c) if isinstance(c, Compared) else None for c in told or (None,)}
+        return {True, False} if None in found else {way for way in found if way is not None}
+
+
+def _with(step: Step, sets: tuple[tuple[int, int, object], ...]) -> Step:
+    return Step(
+        step.address, step.size, step.kind, step.target, step.through, sets, step.stores, step.clobbers,  # type: ignore[arg-type]
+        step.compares, step.equal,
+    )  # fmt: skip
+
+
+def holds(condition: str, c: Compared) -> bool | None:
+    """Whether a condition holds after an operation; None where that is not known."""
+    if condition.startswith("n") or condition in OPPOSITE:
+        found = holds(OPPOSITE.get(condition, condition[1:]), c)
+        return None if found is None else not found
+    top, mask = 1 << (c.bits - 1), (1 << c.bits) - 1
+    first, second = (c.first ^ top) - top, (c.second ^ top) - top
+    if c.kind == "sub":
+        return {"e": c.first == c.second, "b": c.first < c.second, "be": c.first <= c.second, "l": first < second,
+                "le": first <= second, "s": bool(((c.first - c.second) & mask) & top)}.get(condition)  # fmt: skip
+    result = c.first & c.second if c.kind == "and" else c.first
+    negative = bool(result & top)
+    alike = {"e": result == 0, "s": negative}  # an `and` clears the carry and the overflow flag
+    signed = {"b": False, "be": result == 0, "l": negative, "le": negative or result == 0} if c.kind == "and" else {}
+    return {**alike, **signed}.get(condition)
+
+
+OPPOSITE = {"ne": "e", "ae": "b", "a": "be", "ge": "l", "g": "le", "ns": "s"}
