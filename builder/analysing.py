@@ -57,8 +57,9 @@ class Subject:
     @cached_property
     def reached(self) -> Reached:
         """What can run in it, but for what hints take out."""
-        everything = reach(self.members)
-        return reached_with(self.members, self.hints, everything)[0] if self.hints else everything
+        look = analysis.remembered(self.store)
+        everything = reach(self.members, look=look)
+        return reached_with(self.members, self.hints, everything, look)[0] if self.hints else everything
 
     @cached_property
     def told(self) -> tuple[spots.Told, ...]:

@@ -3,11 +3,14 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import pairwise
 
+import msgspec
+
 from builder.analyse import elf
 from builder.analyse.arch import Step, Unit
-from builder.analyse.bound import Block, Body
+from builder.analyse.bound import Block, Body, unseen
 from builder.analyse.decode import Reader
 from builder.analyse.sites import Call, Site
+from builder.analyse.telling import ASKED
 from builder.analyse.units import Code
 
 TABLE = 2048  # bytes of constants that are kept from a place on: more than the longest jump table in use
@@ -17,25 +20,30 @@ Refers = Callable[[Unit], tuple[set[int], set[int], set[str]]]  # nodes, imports
 def bodies(
     reader: Reader,
     code: Code,
-    wanted: Mapping[int, tuple[str, ...]],
+    functions: Mapping[str, int],
     found: tuple[Iterable[Call], Iterable[Site]],
-    endless: Iterable[int],
     refers: Refers,
 ) -> dict[int, Body]:
-    """The bodies of units by index; `wanted` are the registers of the parameters that matter. What cannot be told
-    apart (code that is not read straight on, an architecture without known flags) is left out: it runs whole."""
+    """The bodies, by unit, of those of a file's functions (by name) whose parameters decide what runs. What cannot be
+    told apart (code that is not read straight on, an architecture without known flags) is left out: it runs whole."""
     calls, sites = found
+    places = [reader.arch.convention.registers[p] for p in reader.arch.convention.parameters]
+    wanted = {
+        i: tuple(places[p] for p in parameters)
+        for name, parameters in ASKED.items()
+        if (i := code.index(functions.get(name, -1))) >= 0 and code.starts[i] == functions[name]
+    }
+    endless = frozenset(code.endless()) if wanted else frozenset()
     asked: dict[int, dict[int, set[str]]] = {i: {} for i in wanted}
     registers = [reader.arch.convention.registers[r] for r in reader.arch.convention.arguments]
     number = reader.arch.convention.registers[reader.arch.convention.number]
     for call in calls:
         if call.unit in asked:
-            places = {number, *(registers[p] for p in call.arguments)}
-            asked[call.unit].setdefault(call.address, set()).update(places)
+            asked[call.unit].setdefault(call.address, set()).update({number, *(registers[p] for p in call.arguments)})
     for site in sites:
         if site.unit in asked:
             asked[site.unit].setdefault(site.address, set()).update(site.values)
-    made = {i: _body(reader, code, i, wanted[i], asked[i], frozenset(endless), refers) for i in wanted}
+    made = {i: _body(reader, code, i, wanted[i], asked[i], endless, refers) for i in wanted}
     return {i: body for i, body in made.items() if body is not None}
 
 
@@ -59,7 +67,7 @@ def _body(
     blocks = tuple(_blocks(unit, steps, outer | through, refers))
     everywhere, _, _ = refers(unit)
     pushes = reader.arch.convention.call_pushes
-    return Body(
+    body = Body(
         machine=reader.file.machine,
         start=unit.start,
         code=raw,
@@ -69,6 +77,7 @@ def _body(
         endless=tuple(sorted(endless & {s.target for s in steps.values() if s.kind == "call"})),
         memory=tuple(_memory(reader, unit)),
         blocks=blocks,
+        unseen=(),
         always=tuple(sorted(everywhere.difference(*(b.edges for b in blocks)))),
         asked=tuple(
             (a, pushes if steps[a].kind == "call" else 0, tuple(sorted(places)))
@@ -76,6 +85,7 @@ def _body(
             if a in steps
         ),
     )
+    return msgspec.structs.replace(body, unseen=unseen(body))
 
 
 def _blocks(unit: Unit, steps: Mapping[int, Step], others: set[int], refers: Refers) -> Iterator[Block]:

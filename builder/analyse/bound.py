@@ -6,11 +6,12 @@ function's code and what it needs of its file stand in the file's summary as a `
 """
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import lru_cache
 
 from builder.analyse import values
-from builder.analyse.arch import Flags, Step, of
+from builder.analyse.arch import Expression, Flags, Step, of
+from builder.analyse.conditions import holds
 from builder.analyse.flow import PATIENCE, Flow
 from builder.analyse.values import FLAGS, Compared, Place, State
 from builder.model import Value
@@ -32,8 +33,8 @@ class Block(Value, frozen=True, array_like=True):
 class Body(Value, frozen=True, array_like=True):
     """A function whose parameters matter. `outer`: addresses in it that something outside leads to; `through`: where
     its indirect jumps may lead; `endless`: functions it calls that do not return; `memory`: constants it may read, by
-    address; `always`: what it refers to wherever it goes; `asked`: locations of which the analysis wants to know what
-    they hold at an address, with what a call there pushes."""
+    address; `unseen`: code in it that is reached in no way that is seen; `always`: what it refers to wherever it goes;
+    `asked`: addresses of calls, with what they push and the locations whose values the analysis wants to know."""
 
     machine: str
     start: int
@@ -44,44 +45,42 @@ class Body(Value, frozen=True, array_like=True):
     endless: tuple[int, ...]
     memory: tuple[tuple[int, bytes], ...]
     blocks: tuple[Block, ...]
+    unseen: tuple[int, ...]
     always: tuple[int, ...]
     asked: tuple[tuple[int, int, tuple[str, ...]], ...]
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What can run of a body: what it refers to then, the texts it names, the addresses that run, and what the asked
-    locations hold there."""
+class Outcome(Value, frozen=True, array_like=True):
+    """What can run of a body: what it refers to then, the texts it names, and of the asked calls that run what the
+    locations hold."""
 
-    edges: frozenset[int]
-    uses: frozenset[int]
-    paths: frozenset[str]
-    runs: frozenset[int]
-    held: Mapping[tuple[int, str], Known]
+    edges: tuple[int, ...]
+    uses: tuple[int, ...]
+    paths: tuple[str, ...]
+    held: dict[int, dict[str, Known]]
 
 
 @lru_cache(maxsize=4096)
 def outcome(body: Body, bindings: frozenset[Binding]) -> Outcome:
     """What can run of a body that is called with these values and no others."""
     runs: set[int] = set()
-    held: dict[tuple[int, str], Known] = {}
+    held: dict[int, dict[str, Known]] = {}
+    arch = of(body.machine)
     for binding in sorted(bindings, key=str):
         states = _states(body, binding)
         runs |= states.keys()
-        arch = of(body.machine)
         for address, pushes, locations in body.asked:
             if (state := states.get(address)) is not None:
-                for where in locations:
+                here = held.setdefault(address, dict.fromkeys(locations, ()))
+                for where, before in here.items():
                     now = _known(values.read(state, arch, where, pushes=pushes))
-                    before = held.get((address, where), ())
-                    held[address, where] = None if now is None or before is None else tuple({*before, *now})
+                    here[where] = None if now is None or before is None else tuple(sorted({*before, *now}, key=str))
     active = [b for b in body.blocks if b.start in runs]
     return Outcome(
-        frozenset(body.always).union(*(b.edges for b in active)),
-        frozenset(u for b in active for u in b.uses),
-        frozenset(p for b in active for p in b.paths),
-        frozenset(runs),
-        {k: v and tuple(sorted(v, key=str)) for k, v in held.items()},
+        tuple(sorted({*body.always}.union(*(b.edges for b in active)))),
+        tuple(sorted({u for b in active for u in b.uses})),
+        tuple(sorted({p for b in active for p in b.paths})),
+        held,
     )
 
 
@@ -94,8 +93,28 @@ def _known(value: values.Value) -> Known:
 def _states(body: Body, binding: Binding) -> dict[int, State]:
     """The state before every instruction that can run."""
     arch = of(body.machine)
-    steps = arch.lift(body.code, body.start)
-    flags = arch.flags(body.code, body.start) or {}
+    known = values.entry(arch)
+    for name, value in zip(body.parameters, binding, strict=True):
+        if value is not None:
+            known[arch.convention.registers.index(name)] = frozenset((value,))
+    flow = _flow(body, arch.flags(body.code, body.start) or {})
+    flow.start(known, (*body.outer, *body.unseen))
+    return {flow.steps[i].address: state for i, state in flow.before_each().items()}
+
+
+def unseen(body: Body) -> tuple[int, ...]:
+    """Where code begins in a body that no path leads to that is seen, whatever the parameters are."""
+    flow, found = _flow(body, {}), []
+    flow.start(values.entry(flow.arch), body.outer)
+    for i, step in enumerate(flow.steps):
+        if i not in flow.seen and step.kind != "nop":
+            found.append(step.address)
+            flow.start({}, (step.address,))
+    return tuple(found)
+
+
+def _flow(body: Body, flags: Mapping[int, Flags]) -> "_Bound":
+    arch = of(body.machine)
 
     def constant(address: int, size: int) -> int | None:
         for at, raw in body.memory:
@@ -103,27 +122,9 @@ def _states(body: Body, binding: Binding) -> dict[int, State]:
                 return int.from_bytes(raw[address - at : address - at + size], "little")
         return None
 
-    entry = values.entry(arch)
-    known = dict(entry)
-    for name, value in zip(body.parameters, binding, strict=True):
-        if value is not None:
-            known[arch.convention.registers.index(name)] = frozenset((value,))
-    flow = _Bound(steps, arch, constant, body.through, body.endless)
-    flow.flags = {}  # first without: what is reached in no way that is seen counts as reached by all ways
-    unseen: list[int] = []
-    flow.start(entry, body.outer)
-    for i, step in enumerate(steps):
-        if i not in flow.seen and step.kind != "nop":
-            unseen.append(i)
-            flow.enter(i, {})
-            flow.follow()
-    flow = _Bound(steps, arch, constant, body.through, body.endless)
+    flow = _Bound(arch.lift(body.code, body.start), arch, constant, body.through, body.endless)
     flow.flags = flags
-    flow.start(known, body.outer)
-    for i in unseen:
-        flow.enter(i, {})
-        flow.follow()
-    return {steps[i].address: state for i, state in flow.before_each().items()}
+    return flow
 
 
 class _Bound(Flow):
@@ -138,17 +139,14 @@ class _Bound(Flow):
 
     def start(self, state: State, outer: tuple[int, ...]) -> None:
         """Everything that can run from the function's entry, and from where something outside leads to."""
-        self.enter(0, state)
+        if state:
+            self.enter(0, state)
         for address in outer:
             if (i := self.index.get(address)) is not None:
                 self.enter(i, {})
-        self.follow()
-
-    def follow(self) -> None:
-        """Follow every path until no state changes any more."""
         while self.work:
-            start = self.work.pop()
-            self._path(start, dict(self.states[start]), lambda i, state: None)
+            first = self.work.pop()
+            self._path(first, dict(self.states[first]), lambda _i, _state: None)
 
     def before_each(self) -> dict[int, State]:
         """The state before each instruction that can run, once all is settled."""
@@ -244,11 +242,11 @@ class _Bound(Flow):
             return
         ways = self._decided(flags.condition, state) if flags.condition else set()
         told = self._told(flags, state) if flags.kind else state.get(FLAGS)
-        chosen = [
-            (r, bits, e[2] if True in ways else e[1]) if e[0] == "either" and len(ways) == 1 else (r, bits, e)
+        chosen: list[tuple[int, int, Expression]] = [
+            (r, bits, e[1 + (True in ways)] if e[0] == "either" and len(ways) == 1 else e)  # type: ignore[arg-type]
             for r, bits, e in step.sets
         ]
-        super().apply(_with(step, tuple(chosen)), state)  # type: ignore[arg-type]
+        super().apply(replace(step, sets=tuple(chosen)), state)
         state.pop(FLAGS, None)
         if told:
             state[FLAGS] = told
@@ -271,30 +269,3 @@ class _Bound(Flow):
         told = state.get(FLAGS)
         found = {holds(condition, c) if isinstance(c, Compared) else None for c in told or (None,)}
         return {True, False} if None in found else {way for way in found if way is not None}
-
-
-def _with(step: Step, sets: tuple[tuple[int, int, object], ...]) -> Step:
-    return Step(
-        step.address, step.size, step.kind, step.target, step.through, sets, step.stores, step.clobbers,  # type: ignore[arg-type]
-        step.compares, step.equal,
-    )  # fmt: skip
-
-
-def holds(condition: str, c: Compared) -> bool | None:
-    """Whether a condition holds after an operation; None where that is not known."""
-    if condition.startswith("n") or condition in OPPOSITE:
-        found = holds(OPPOSITE.get(condition, condition[1:]), c)
-        return None if found is None else not found
-    top, mask = 1 << (c.bits - 1), (1 << c.bits) - 1
-    first, second = (c.first ^ top) - top, (c.second ^ top) - top
-    if c.kind == "sub":
-        return {"e": c.first == c.second, "b": c.first < c.second, "be": c.first <= c.second, "l": first < second,
-                "le": first <= second, "s": bool(((c.first - c.second) & mask) & top)}.get(condition)  # fmt: skip
-    result = c.first & c.second if c.kind == "and" else c.first
-    negative = bool(result & top)
-    alike = {"e": result == 0, "s": negative}  # an `and` clears the carry and the overflow flag
-    signed = {"b": False, "be": result == 0, "l": negative, "le": negative or result == 0} if c.kind == "and" else {}
-    return {**alike, **signed}.get(condition)
-
-
-OPPOSITE = {"ne": "e", "ae": "b", "a": "be", "ge": "l", "g": "le", "ns": "s"}

@@ -15,6 +15,8 @@ import msgspec
 
 from builder import paths
 from builder.analyse.arch import of
+from builder.analyse.bound import outcome
+from builder.analyse.passing import Look
 from builder.analyse.reach import Cut, Member, Node, Reached, reach
 from builder.analyse.sinks import passed
 from builder.definition import HintEntry
@@ -104,7 +106,9 @@ def _lines(tree: Tree, lacks: Lacks, command: str) -> Iterator[str]:
             yield from (line for line in text.splitlines() if line.lstrip()[:1] != "#" and pattern.search(line))
 
 
-def reached_with(members: Sequence[Member], hints: Sequence[Hint], reached: Reached) -> tuple[Reached, tuple[str, ...]]:
+def reached_with(
+    members: Sequence[Member], hints: Sequence[Hint], reached: Reached, look: Look = outcome
+) -> tuple[Reached, tuple[str, ...]]:
     """What can run with the hints, starting from what can without (`reached`), and the names of the hints that hold.
 
     A hint may make another one hold, since less is reached then: they are applied until nothing changes. They never
@@ -117,7 +121,7 @@ def reached_with(members: Sequence[Member], hints: Sequence[Hint], reached: Reac
         if names == held:
             return reached, held
         held = names
-        reached = reach(members, _cut(holding, reached))
+        reached = reach(members, _cut(holding, reached), look)
 
 
 def _files(reached: Reached, hint: Hint) -> list[int]:

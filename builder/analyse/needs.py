@@ -12,7 +12,9 @@ from builder import paths
 from builder.analyse import exceptions, telling
 from builder.analyse import hints as hint_table
 from builder.analyse.arguments import path_need
+from builder.analyse.bound import Binding, Body, Outcome, outcome
 from builder.analyse.hints import Hint
+from builder.analyse.passing import Look
 from builder.analyse.reach import Member, Node, Reached, reach
 from builder.analyse.sinks import NUMBER, Finding, findings
 from builder.analyse.summary import Summary, summarise
@@ -53,7 +55,7 @@ def analyse(
 
     def fill(folder: Path) -> None:
         members = members_of([(f, e, s) for f, e in files for s in (load_summary(e, f.path, store),)])
-        result = msgspec.structs.replace(assess(members, declared, by, hints), closure=closure)
+        result = msgspec.structs.replace(assess(members, declared, by, hints, remembered(store)), closure=closure)
         (folder / "needs.msgpack").write_bytes(msgspec.msgpack.encode(result))
 
     return msgspec.msgpack.decode((store.make("needs", key, fill) / "needs.msgpack").read_bytes(), type=Needs)
@@ -69,6 +71,25 @@ def load_summary(entry: File, name: str, store: Store) -> Summary:
 
     folder = store.make("summary", digest_bytes(f"{analyser_digest()} {content}".encode()), fill)
     return msgspec.msgpack.decode((folder / "summary.msgpack").read_bytes(), type=Summary)
+
+
+def remembered(store: Store) -> Look:
+    """`bound.outcome` with the store as its memory."""
+    known: dict[tuple[int, frozenset[Binding]], Outcome] = {}
+
+    def look(body: Body, bindings: frozenset[Binding]) -> Outcome:
+        key = id(body), bindings
+        if key not in known:
+            identity = msgspec.msgpack.encode([analyser_digest(), body, sorted(bindings, key=str)])
+
+            def fill(folder: Path) -> None:
+                (folder / "outcome.msgpack").write_bytes(msgspec.msgpack.encode(outcome(body, bindings)))
+
+            folder = store.make("outcome", digest_bytes(identity), fill)
+            known[key] = msgspec.msgpack.decode((folder / "outcome.msgpack").read_bytes(), type=Outcome)
+        return known[key]
+
+    return look
 
 
 @cache
@@ -105,8 +126,9 @@ def reached(tree: Tree, closure: tuple[ClosureFile, ...], hints: tuple[Hint, ...
     """What can run of a closure, with the hints."""
     files = [(f, content_of(tree, f)) for f in closure]
     members = members_of([(f, e, load_summary(e, f.path, store)) for f, e in files])
-    everything = reach(members)
-    return hint_table.reached_with(members, hints, everything)[0] if hints else everything
+    look = remembered(store)
+    everything = reach(members, look=look)
+    return hint_table.reached_with(members, hints, everything, look)[0] if hints else everything
 
 
 def assess(
@@ -114,14 +136,15 @@ def assess(
     declared: Declared,
     by: Literal["app", "agent", "platform"] = "app",
     hints: tuple[Hint, ...] = (),
+    look: Look = outcome,
 ) -> Needs:
     """The needs and the unresolved places of linked summaries, and what hints take out of them. Pure."""
-    reached = reach(members)
+    reached = reach(members, look=look)
     found, unresolved = _asked(reached, declared)
     held: tuple[str, ...] = ()
     hinted: tuple[str, ...] = ()
     if hints:
-        fewer, held = hint_table.reached_with(members, hints, reached)
+        fewer, held = hint_table.reached_with(members, hints, reached, look)
         less, unresolved = _asked(fewer, declared)
         hinted, found = tuple(sorted(found.keys() - less.keys())), less
     closure = tuple(m.file for m in members)

@@ -5,25 +5,26 @@ parameter with all it can hold. Whatever refers to such a function in another wa
 anything. Both only grow, so the order in which things are found does not matter.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import product
 from typing import TYPE_CHECKING
 
-from builder.analyse.bound import Binding, Body, Outcome, outcome
+from builder.analyse.bound import Binding, Body, Outcome
 from builder.analyse.sites import Site
 
 if TYPE_CHECKING:
     from builder.analyse.reach import Node, Reached
 
 MOST = 16  # combinations of values that a function is looked at with, before they count as anything
+Look = Callable[[Body, frozenset[Binding]], Outcome]
 Held = set[int] | None  # None: anything
 
 
 class Passing:
     """The values known so far."""
 
-    def __init__(self, reached: "Reached") -> None:
-        self.reached = reached
+    def __init__(self, reached: "Reached", look: "Look") -> None:
+        self.reached, self.look = reached, look
         self.bodies: dict[Node, Body] = {
             (i, unit): body for i, m in enumerate(reached.members) for unit, body in m.summary.bodies.items()
         }
@@ -105,7 +106,7 @@ class Passing:
         held = [self.values[node][p] for p in body.parameters]
         several = list(product(*(sorted(v) if v is not None else [None] for v in held)))
         bindings: list[Binding] = several if len(several) <= MOST else [(None,) * len(held)]
-        return outcome(body, frozenset(bindings))
+        return self.look(body, frozenset(bindings))
 
 
 def _each(site: Site | None, where: str) -> Iterator[int | str | None]:

@@ -13,9 +13,9 @@ import msgspec
 
 from builder.analyse import golang
 from builder.analyse.arch import of
-from builder.analyse.bound import Outcome
-from builder.analyse.passing import Passing
-from builder.analyse.sites import Call, Known, Site
+from builder.analyse.bound import Outcome, outcome
+from builder.analyse.passing import Look, Passing
+from builder.analyse.sites import Call, Site
 from builder.analyse.summary import Export, Summary
 from builder.analyse.table import names
 from builder.model import ClosureFile
@@ -82,28 +82,28 @@ class Reached:
         part = self.partial.get((file, site.unit))
         if part is None:
             return site
-        values = {w: part.held.get((site.address, w), known) for w, known in site.values.items()}
-        return msgspec.structs.replace(site, values=values) if site.address in part.runs else None
+        held = part.held.get(site.address)
+        return None if held is None else msgspec.structs.replace(site, values={**site.values, **held})
 
     def call(self, file: int, call: Call) -> Call | None:
         """A system call as it can run; see `site`."""
         part = self.partial.get((file, call.unit))
-        if part is None:
-            return call
+        held = part.held.get(call.address) if part else None
+        if part is None or held is None:
+            return call if part is None else None
         convention = of(self.members[file].summary.machine).convention
-        registers = [convention.registers[r] for r in convention.arguments]
-        arguments: dict[int, Known] = {
-            i: part.held.get((call.address, registers[i]), known) for i, known in call.arguments.items()
-        }
-        numbers = part.held.get((call.address, convention.registers[convention.number]), call.numbers)
-        found = msgspec.structs.replace(call, numbers=numbers, arguments=arguments)
-        return found if call.address in part.runs else None
+        names = [convention.registers[r] for r in convention.arguments]
+        return msgspec.structs.replace(
+            call,
+            numbers=held[convention.registers[convention.number]],
+            arguments={i: held[names[i]] for i in call.arguments},
+        )
 
     def _targets(self, file: int, index: int) -> Iterator[Node]:
         summary, part = self.members[file].summary, self.partial.get((file, index))
-        for target in summary.edges[index] if part is None else sorted(part.edges):
+        for target in summary.edges[index] if part is None else part.edges:
             yield file, target
-        for wanted in summary.uses.get(index, ()) if part is None else sorted(part.uses):
+        for wanted in summary.uses.get(index, ()) if part is None else part.uses:
             if (file, wanted) not in self.cut.uses:
                 yield from self.binding(file, wanted)
 
@@ -138,15 +138,15 @@ def _fits(export: Export, version: str) -> bool:
     return export.version == version or not export.version
 
 
-def reach(members: Sequence[Member], cut: Cut = Cut()) -> Reached:
-    """Everything that can run in the closure, but for what is cut out."""
+def reach(members: Sequence[Member], cut: Cut = Cut(), look: Look = outcome) -> Reached:
+    """Everything that can run in the closure, but for what is cut out. `look` finds what runs of a function in part."""
     reached = Reached(tuple(members), cut=cut)
     for m in members:
         table: dict[str, list[Export]] = {}
         for export in m.summary.exports:
             table.setdefault(export.name, []).append(export)
         reached.exports.append(table)
-    search = _Search(reached, Passing(reached))
+    search = _Search(reached, Passing(reached, look))
     for i, member in enumerate(members):
         search.add(None, starts(reached, i, member))
     while search.queue or search.passing.fresh:

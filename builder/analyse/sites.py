@@ -146,7 +146,8 @@ class Search:
             self.fresh = {}
             by_caller: dict[int, set[int]] = {}
             for callee in work:
-                for caller in self.users.get(callee, ()):
+                itself = {callee} if callee >= 0 else set()  # a unit's calls of itself are not among what it refers to
+                for caller in self.users.get(callee, set()) | itself:
                     by_caller.setdefault(caller, set()).add(callee)
             for caller, callees in by_caller.items():
                 self.caller(caller, callees, work)

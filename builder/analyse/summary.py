@@ -3,7 +3,7 @@
 import hashlib
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from builder.analyse import contents, elf, golang, objects, tables
 from builder.analyse.arch import Unit
@@ -13,7 +13,6 @@ from builder.analyse.buildid import build_id
 from builder.analyse.decode import Reader
 from builder.analyse.sites import Call, Site, look
 from builder.analyse.table import names as syscall_names
-from builder.analyse.telling import ASKED
 from builder.analyse.units import cut
 from builder.model import Value
 
@@ -70,7 +69,7 @@ class Summary(Value, frozen=True, array_like=True):
     undecoded: tuple[tuple[int, int], ...]
     go: bool = False
     build: str = ""  # build-id
-    bodies: dict[int, Body] = {}  # of units whose parameters decide what runs
+    bodies: Mapping[int, Body] = {}  # of units whose parameters decide what runs
 
     def name(self, node: int) -> str:
         """A node's symbol name, or one made from its address."""
@@ -150,7 +149,7 @@ class _File:
             marks=self.marks(calls, sites),
             go=bool(self.go),
             build=build_id(self.file),
-            bodies=self.bodies(calls, sites),
+            bodies=bodies(self.reader, code, self.functions, (calls, sites), self.refers),
             undecoded=tuple((i, a) for i, u in enumerate(code.units) for a in sorted(u.undecoded)),
         )
 
@@ -172,23 +171,13 @@ class _File:
         targets |= {self.node(a) for a in unit.places | unit.data | unit.maybe}
         return targets | {n for page in unit.pages for n in self.around(page)}
 
-    def bodies(self, calls: tuple[Call, ...], sites: tuple[Site, ...]) -> dict[int, Body]:
-        """The functions whose parameters decide what runs, by unit."""
-        convention, code = self.reader.arch.convention, self.code
-        wanted = {
-            i: tuple(convention.registers[convention.parameters[p]] for p in places)
-            for name, places in ASKED.items()
-            if (i := code.index(self.functions.get(name, -1))) >= 0 and code.starts[i] == self.functions[name]
-        }
-
-        def refers(unit: Unit) -> tuple[set[int], set[int], set[str]]:
-            if unit not in code.units:
-                self.reader.read(unit, unit.start)
-            i = code.index(unit.start)
-            texts = {contents.text(self.file, SYSTEM_PATH, a) for a in unit.places | unit.maybe}
-            return self.leads(unit) - {-1, i}, {self.slots[a] for a in unit.slots}, texts - {""}
-
-        return bodies(self.reader, code, wanted, (calls, sites), code.endless(), refers)
+    def refers(self, unit: Unit) -> tuple[set[int], set[int], set[str]]:
+        """The nodes, imports and system paths that a stretch of code refers to: a unit, or a part of one."""
+        i = self.code.index(unit.start)
+        if unit is not self.code.units[i]:
+            self.reader.read(unit, unit.start)
+        texts = {contents.text(self.file, SYSTEM_PATH, a) for a in unit.places | unit.maybe}
+        return self.leads(unit) - {-1, i}, {self.slots[a] for a in unit.slots}, texts - {""}
 
     def edges(self) -> tuple[tuple[int, ...], ...]:
         """Nodes every node leads to."""
@@ -270,8 +259,9 @@ class _File:
     def paths(self) -> Iterator[tuple[int, str]]:
         """Names under /proc, /sys and /dev by the node that refers to them, or -1 where it is not an own node."""
         for i, unit in enumerate(self.code.units):
-            for text in sorted({contents.text(self.file, SYSTEM_PATH, a) for a in unit.places | unit.maybe} - {""}):
-                yield i, text
+            if unit.places or unit.maybe:
+                texts = {contents.text(self.file, SYSTEM_PATH, a) for a in unit.places | unit.maybe}
+                yield from ((i, text) for text in sorted(texts - {""}))
         for link in self.links:
             if link.symbol < 0 and (text := contents.text(self.file, SYSTEM_PATH, link.target)):
                 yield self.node(link.address), text

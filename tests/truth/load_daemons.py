@@ -79,7 +79,7 @@ select readfile('/tmp/in.csv') is null, writefile('/tmp/w', 'x');
 
 
 def nginx(session: Session) -> None:
-    """Static files, compression, listing, proxying with a cache, uploads, reload, reopened logs, a graceful end and a quick one."""
+    """Static files, compression, listing, proxying with a cache, uploads, reload, reopened logs, both ways to end."""
     session.write(NGINX_CONF, NGINX.format(port=session.port))
     session.write("/srv/www/index.html", "<p>Kiln</p>" * 50)
     session.write("/srv/www/list/a.txt", "text " * 9000)

@@ -1,4 +1,7 @@
-"""What x86-64 instructions do with the condition flags. Source: Intel's Software Developer's Manual, volume 1, 3.4.3."""
+"""What x86-64 instructions do with the condition flags.
+
+Source: Intel's Software Developer's Manual, volume 1, section 3.4.3 and appendix A.
+"""
 
 from iced_x86 import ConditionCode, Decoder, Instruction, MemorySizeExt, Mnemonic, OpKind, RegisterExt
 
@@ -40,5 +43,5 @@ def _flags(ins: Instruction) -> Flags:
 
 def _bits(ins: Instruction) -> int:
     if ins.op0_kind == OpKind.REGISTER:
-        return int(RegisterExt.size(ins.op0_register)) * 8  # type: ignore[arg-type]
+        return int(RegisterExt.size(ins.op0_register)) * 8
     return int(MemorySizeExt.size(ins.memory_size)) * 8 if ins.op0_kind == OpKind.MEMORY else 0
