@@ -242,11 +242,9 @@ class _Bound(Flow):
             return
         ways = self._decided(flags.condition, state) if flags.condition else set()
         told = self._told(flags, state) if flags.kind else state.get(FLAGS)
-        chosen: list[tuple[int, int, Expression]] = [
-            (r, bits, e[1 + (True in ways)] if e[0] == "either" and len(ways) == 1 else e)  # type: ignore[arg-type]
-            for r, bits, e in step.sets
-        ]
-        super().apply(replace(step, sets=tuple(chosen)), state)
+        way = next(iter(ways)) if len(ways) == 1 else None
+        chosen = tuple((r, bits, _taken(e, way)) for r, bits, e in step.sets)
+        super().apply(replace(step, sets=chosen), state)
         state.pop(FLAGS, None)
         if told:
             state[FLAGS] = told
@@ -269,3 +267,11 @@ class _Bound(Flow):
         told = state.get(FLAGS)
         found = {holds(condition, c) if isinstance(c, Compared) else None for c in told or (None,)}
         return {True, False} if None in found else {way for way in found if way is not None}
+
+
+def _taken(expression: Expression, way: bool | None) -> Expression:
+    """Of a choice that the flags decide, what is chosen."""
+    if way is None or expression[0] != "either":
+        return expression
+    part = expression[2 if way else 1]
+    return part if isinstance(part, tuple) else expression

@@ -14,11 +14,9 @@ from pathlib import Path
 import msgspec
 
 from builder import paths
-from builder.analyse.arch import of
 from builder.analyse.bound import outcome
 from builder.analyse.passing import Look
 from builder.analyse.reach import Cut, Member, Node, Reached, reach
-from builder.analyse.sinks import passed
 from builder.definition import HintEntry
 from builder.errors import DefinitionError
 from builder.model import Tree, Value
@@ -32,16 +30,6 @@ class Lacks(Value, frozen=True):
     text: str
 
 
-class Passes(Value, frozen=True):
-    """A condition on a function's parameter: every reachable call passes a constant, with none of the bits of
-    `without`, and none of the values of `never`."""
-
-    function: str
-    parameter: int
-    without: int = 0
-    never: tuple[int, ...] = ()
-
-
 class Hint(Value, frozen=True):
     """What never runs, and why. `file` is a soname or the last part of a path.
 
@@ -49,8 +37,8 @@ class Hint(Value, frozen=True):
     all the symbols named there. With `calls`, only their references to the functions named there are taken out (of the
     whole file where no function is named). With `needs`, only these need ids are, where they arise in these functions
     (in the whole file where no function is named); with `paths`, only these names under /proc, /sys and /dev. `unless`
-    are functions of any file: if one of them is reached, the hint does not hold; so with `passes`. `source` is the
-    place in the program's source that shows it.
+    are functions of any file: if one of them is reached, the hint does not hold. `source` is the place in the
+    program's source that shows it.
     """
 
     name: str
@@ -63,7 +51,6 @@ class Hint(Value, frozen=True):
     needs: tuple[str, ...] = ()
     paths: tuple[str, ...] = ()
     unless: tuple[str, ...] = ()
-    passes: Passes | None = None
     lacks: Lacks | None = None
 
 
@@ -129,16 +116,7 @@ def _files(reached: Reached, hint: Hint) -> list[int]:
 
 
 def _holds(hint: Hint, reached: Reached) -> bool:
-    if not _files(reached, hint) or any(any(_nodes(reached, name)) for name in hint.unless):
-        return False
-    if hint.passes is None:
-        return True
-    for node in _nodes(reached, hint.passes.function):
-        convention = of(reached.members[node[0]].summary.machine).convention
-        values = passed(reached, node, convention.registers[convention.parameters[hint.passes.parameter]])
-        if values is None or any(v & hint.passes.without or v in hint.passes.never for v in values):
-            return False
-    return True
+    return bool(_files(reached, hint)) and not any(any(_nodes(reached, name)) for name in hint.unless)
 
 
 def _nodes(reached: Reached, name: str) -> Iterator[Node]:

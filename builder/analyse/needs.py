@@ -257,7 +257,7 @@ def _paths(reached: Reached, found: Found) -> None:
             node: Node = (i, unit)
             if unit < 0:
                 _note(found, path_need(text), Evidence(f"names {text} in its data", member.file.path))
-            elif node in reached.parents and (node not in reached.partial or text in reached.partial[node].paths):
+            elif reached.names(node, text):
                 function, chain = member.summary.name(unit), reached.chain(node)
                 start = member.summary.starts[unit]
                 need = path_need(text)

@@ -117,7 +117,7 @@ def _each(site: Site | None, where: str) -> Iterator[int | str | None]:
 def _resolved(value: int | str | None, own: dict[str, Held]) -> Held:
     """What one value that is passed on can be."""
     if isinstance(value, int):
-        return {value & 0xFFFFFFFF}
+        return {value}
     if value is None:
         return None
     name, bound, constant = value.partition("=")

@@ -71,6 +71,10 @@ class Reached:
         shown.reverse()
         return tuple(shown) if len(shown) <= CHAIN else (*shown[:4], "…", *shown[5 - CHAIN :])
 
+    def names(self, node: Node, text: str) -> bool:
+        """Whether a place that can run names a text of its summary's `paths`."""
+        return node in self.parents and (node not in self.partial or text in self.partial[node].paths)
+
     def onward(self, file: int, index: int) -> Iterator[Node]:
         """The nodes that a node leads to, in its own file and in others."""
         for target in self._targets(file, index):

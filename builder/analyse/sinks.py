@@ -10,7 +10,6 @@ from builder.analyse.sites import Known, Site
 from builder.analyse.telling import places, rules
 
 NUMBER = ("", -1)  # the kind of a sink that decides on the number
-PASSED = ("", -2)  # the kind of a sink of which only the values are asked for
 MOST = 64  # combinations of values at one place that are followed
 Kind = tuple[str, int]  # a system call and which of its rules
 Term = int | str  # a constant, a location at the unit's entry, or ANYTHING
@@ -61,20 +60,6 @@ def findings(reached: Reached, names: Mapping[int, str]) -> Iterator[Finding]:
                     yield from _values(search, (name, i), known, made, made, "its argument is not a constant here")
     while search.work:
         yield from _passed(search, *search.work.pop())
-
-
-def passed(reached: Reached, node: Node, location: str) -> frozenset[int] | None:
-    """All constants that reachable callers pass to a function in a register; None where one of them is not known."""
-    search = _Search(reached, {})
-    _index(search)
-    found: set[int] = set()
-    search.work.append((node, (location,), PASSED, (node, 0)))
-    while search.work:
-        for finding in _passed(search, *search.work.pop()):
-            if finding.values is None:
-                return None
-            found.update(finding.values)
-    return frozenset(found)
 
 
 def _index(search: _Search) -> None:

@@ -54,7 +54,7 @@ def _paths(reached: Reached) -> Iterator[Told]:
             need, places = path_need(text), (node, (i, -1))
             if unit >= 0 and any((place, what) in reached.cut.needs for place in places for what in (need, text)):
                 continue
-            if need and (unit < 0 or node in reached.parents):
+            if need and (unit < 0 or reached.names(node, text)):
                 yield Told(need, None if unit < 0 else node, None, "named")
 
 

@@ -5,7 +5,7 @@ Source: Intel's Software Developer's Manual, volume 1, section 3.4.3 and appendi
 
 from iced_x86 import ConditionCode, Decoder, Instruction, MemorySizeExt, Mnemonic, OpKind, RegisterExt
 
-from builder.analyse.arch import ANY, Flags
+from builder.analyse.arch import ANY, Expression, Flags
 from builder.analyse.arch import x86_64_lift as lifting
 
 CONDITIONS = {
@@ -33,12 +33,20 @@ def _flags(ins: Instruction) -> Flags:
     kind, bits = COMPARED.get(ins.mnemonic) or COMPUTED.get(ins.mnemonic), _bits(ins)
     if kind is None or not bits:
         return Flags("?", condition=condition)
-    first, second = (lifting.operand(ins, i) for i in (0, 1))
+    first, second = (_operand(ins, i) for i in (0, 1))
     if ins.mnemonic in COMPARED:
         return Flags(kind, bits, first, second, condition)
     same = ins.op0_kind == ins.op1_kind == OpKind.REGISTER and ins.op0_register == ins.op1_register
     cleared = ins.mnemonic == Mnemonic.XOR and same
     return Flags("value", bits, ("imm", 0) if cleared else (kind, first, second), ANY, condition)
+
+
+def _operand(ins: Instruction, i: int) -> Expression:
+    """As `lift` has it; of ah, bh, ch and dh the bits where they stand."""
+    if ins.op_kind(i) == OpKind.REGISTER and ins.op_register(i) in lifting.HIGH:
+        full = lifting.NUMBER[RegisterExt.full_register(ins.op_register(i))]
+        return ("shr", ("reg", full, 16, False), ("imm", 8))
+    return lifting.operand(ins, i)
 
 
 def _bits(ins: Instruction) -> int:

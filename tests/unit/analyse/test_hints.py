@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from builder.analyse import closure, hints, needs, witness
-from builder.analyse.hints import Hint, Lacks, Passes
+from builder.analyse.hints import Hint, Lacks
 from builder.definition import HintEntry
 from builder.edges.store import Store
 from builder.errors import AnalysisError, DefinitionError
@@ -14,9 +14,6 @@ from builder.traced import Spot, TracedCall
 from tests.unit.analyse.programs import Build, with_machine
 
 CUT = Hint("never", "app", "argc is never above 5", functions=("never_runs",))
-BY_VALUE = Hint(
-    "value", "app", "nobody asks", functions=("sysconf",), calls=("setsid",), passes=Passes("sysconf", 0, never=(9999,))
-)
 
 
 def analysed(build: Build, store: Store, *given: Hint, flags: tuple[str, ...] = ()) -> Needs:
@@ -45,11 +42,6 @@ def test_a_definition_s_hint_names_symbol_and_file(build: Build, store: Store) -
 def test_a_hint_does_not_hold_where_a_function_it_excludes_is_reached(build: Build, store: Store) -> None:
     given = Hint("never", "app", "…", functions=("never_runs",), unless=("getppid",))
     assert analysed(build, store, given).hinted == ()
-
-
-def test_a_condition_on_what_is_passed_is_proven(build: Build, store: Store) -> None:
-    assert analysed(build, store, BY_VALUE).hinted == ("syscall:setsid",)
-    assert analysed(build, store, BY_VALUE, flags=("-DANY",)).hinted == ()
 
 
 def test_needs_narrow_a_hint(build: Build, store: Store) -> None:
