@@ -16,6 +16,7 @@ from builder.analyse import implied, witness
 from builder.analyse import needs as analysis
 from builder.analyse import plugins as opened
 from builder.analyse import table as syscall_table
+from builder.analyse.configured import Start
 from builder.assemble import layers as layering
 from builder.assemble import rootfs as root_file_system
 from builder.boot import accelerator as accelerators
@@ -206,7 +207,8 @@ def analyse(tree: Tree, definition: Definition, place: Place, store: Store) -> N
 def hints_for(tree: Tree, definition: Definition, place: Place) -> tuple[hinting.Hint, ...]:
     """The hints whose conditions on files hold: Kiln's own and the definition's."""
     known = (*hinting.load(place.recipes), *map(hinting.of_entry, definition.hint))
-    return hinting.applicable(known, tree, definition.run.command)
+    start = Start(definition.run.command, definition.run.environment)
+    return hinting.applicable(known, tree, start)
 
 
 def _witnessed(app: str, folder: Path, tree: Tree, needs: Needs, hints: tuple[hinting.Hint, ...], store: Store) -> None:

@@ -37,6 +37,9 @@ NAMES = {3: "32-bit x86", 8: "MIPS", 20: "PowerPC", 21: "PowerPC64", 22: "S/390"
 KINDS = {1: "a relocatable object (.o)", 4: "a core dump"}
 REBUILD = "Kiln runs x86-64 Linux programs: use the package or build of that architecture"
 LONGEST_TEXT = 1 << 14  # of a path, or a list of paths; the kernel opens none longer than 4096
+HIGHEST = (
+    1 << 56
+)  # end of what a process can map with five levels of page tables (Documentation/arch/x86/x86_64/mm.rst)
 MOST_ENTRIES = 1 << 14  # of a dynamic section: one for each library and some thirty more
 DAMAGED = "the file is damaged or was made by hand: build or fetch it again"
 
@@ -166,6 +169,8 @@ def parse(data: bytes, name: str, machine: str = "x86_64") -> Elf:
         if s.kind in (PT_LOAD, PT_DYNAMIC, PT_INTERP) and s.offset + s.file_size > len(data):
             end = s.offset + s.file_size
             raise blank.fail(f"truncated: a segment ends at offset 0x{end:x}, the file at 0x{len(data):x}")
+        if s.kind == PT_LOAD and s.address + max(s.memory_size, s.file_size) > HIGHEST:
+            raise blank.fail(f"the segment at offset 0x{s.offset:x} is for address 0x{s.address:x}: beyond any process")
     if not any(s.kind == PT_LOAD for s in segments):
         raise blank.fail("no segment to load: not a program or shared library")
     mapped = sum(s.file_size for s in segments if s.kind == PT_LOAD)

@@ -6,15 +6,16 @@ of an image definition hold for that image. Whatever a trace shows to run, no hi
 """
 
 import fnmatch
-import re
 import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 
-from builder import paths
+from builder.analyse import configured
+from builder.analyse.arch import of
 from builder.analyse.bound import outcome
+from builder.analyse.configured import Lines, Start
 from builder.analyse.passing import Look
 from builder.analyse.reach import Cut, Member, Node, Reached, reach
 from builder.definition import HintEntry
@@ -22,23 +23,27 @@ from builder.errors import DefinitionError
 from builder.model import Tree, Value
 
 
-class Lacks(Value, frozen=True):
-    """A condition on configuration files: none of those that match `files` (globs of guest paths) has a line that
-    `text` (a regular expression) is found in; lines that begin with `#` do not count."""
+class Passes(Value, frozen=True):
+    """A condition on a function's parameter: every call that can run passes a constant without the bits of `without`.
+    The function is one of `telling.ASKED`."""
 
-    files: tuple[str, ...]
-    text: str
+    function: str
+    parameter: int
+    without: int
 
 
 class Hint(Value, frozen=True):
     """What never runs, and why. `file` is a soname or the last part of a path.
 
     `functions` are symbol names with `*` and `?`; `refers` finds functions without a name instead: those that refer to
-    all the symbols named there. With `calls`, only their references to the functions named there are taken out (of the
+    all the symbols named there and are not exported. `helpers`: functions without a name that only these lead to count
+    as parts of them. With `calls`, only their references to the functions named there are taken out (of the
     whole file where no function is named). With `needs`, only these need ids are, where they arise in these functions
     (in the whole file where no function is named); with `paths`, only these names under /proc, /sys and /dev. `unless`
-    are functions of any file: if one of them is reached, the hint does not hold. `source` is the place in the
-    program's source that shows it.
+    are functions of any file: if one of them is reached, the hint does not hold; so with `passes`. `lacks` and `has`
+    are conditions on configuration, `environment` names (or patterns) of variables that the image must not set.
+    `asks`: the only names that the file looks up with dlsym. `source` is the place in the program's source that shows
+    it.
     """
 
     name: str
@@ -51,7 +56,12 @@ class Hint(Value, frozen=True):
     needs: tuple[str, ...] = ()
     paths: tuple[str, ...] = ()
     unless: tuple[str, ...] = ()
-    lacks: Lacks | None = None
+    passes: Passes | None = None
+    lacks: Lines | None = None
+    has: Lines | None = None
+    environment: tuple[str, ...] = ()
+    helpers: bool = False
+    asks: tuple[str, ...] = ()
 
 
 class _File(Value, frozen=True):
@@ -76,21 +86,15 @@ def of_entry(entry: HintEntry) -> Hint:
     return Hint(name, file, entry.reason, functions=(symbol,), needs=entry.needs, unless=entry.unless)
 
 
-def applicable(hints: Iterable[Hint], tree: Tree, command: Sequence[str] = ()) -> tuple[Hint, ...]:
-    """The hints whose condition on configuration files holds in a tree. The program's arguments, which can change the
-    configuration, count as one more line."""
-    return tuple(h for h in hints if h.lacks is None or not any(_lines(tree, h.lacks, " ".join(command))))
-
-
-def _lines(tree: Tree, lacks: Lacks, command: str) -> Iterator[str]:
-    pattern = re.compile(lacks.text)
-    if pattern.search(command):
-        yield command
-    for path in sorted(tree):
-        if any(fnmatch.fnmatchcase(path, glob) for glob in lacks.files):
-            entry = paths.find(tree, path)
-            text = Path(entry.host).read_text(errors="replace") if entry and entry.kind == "file" else ""
-            yield from (line for line in text.splitlines() if line.lstrip()[:1] != "#" and pattern.search(line))
+def applicable(hints: Iterable[Hint], tree: Tree, start: Start) -> tuple[Hint, ...]:
+    """The hints whose conditions on configuration and environment hold for a program in a tree of files."""
+    return tuple(
+        hint
+        for hint in hints
+        if (hint.lacks is None or configured.none(tree, start, hint.lacks))
+        and (hint.has is None or configured.some(tree, start, hint.has))
+        and not any(fnmatch.filter(start.environment, name) for name in hint.environment)
+    )
 
 
 def reached_with(
@@ -116,7 +120,17 @@ def _files(reached: Reached, hint: Hint) -> list[int]:
 
 
 def _holds(hint: Hint, reached: Reached) -> bool:
-    return bool(_files(reached, hint)) and not any(any(_nodes(reached, name)) for name in hint.unless)
+    if not _files(reached, hint) or any(any(_nodes(reached, name)) for name in hint.unless):
+        return False
+    if hint.passes is None:
+        return True
+    for node in _nodes(reached, hint.passes.function):
+        convention = of(reached.members[node[0]].summary.machine).convention
+        where = convention.registers[convention.parameters[hint.passes.parameter]]
+        held = reached.values.get(node, {}).get(where)
+        if held is None or any(value & hint.passes.without for value in held):
+            return False
+    return True
 
 
 def _nodes(reached: Reached, name: str) -> Iterator[Node]:
@@ -132,13 +146,19 @@ def _cut(hints: Iterable[Hint], reached: Reached) -> Cut:
     edges: set[tuple[Node, Node]] = set(reached.cut.edges)
     uses: set[Node] = set(reached.cut.uses)
     needs: set[tuple[Node, str]] = set(reached.cut.needs)
+    asks: dict[int, frozenset[str]] = dict(reached.cut.asks)
     for hint in hints:
         for file in _files(reached, hint):
+            named = bool(hint.functions or hint.refers)
             found = set(_named(reached, file, hint))
-            if hint.needs or hint.paths:
-                everywhere = {(file, -1)} if not (hint.functions or hint.refers) else set()
+            if hint.helpers:
+                found |= _helpers(reached, file, found)
+            if hint.asks:
+                asks[file] = frozenset(hint.asks)
+            elif hint.needs or hint.paths:
+                everywhere = set() if named else {(file, -1)}
                 needs |= {(node, need) for node in found | everywhere for need in (*hint.needs, *hint.paths)}
-            elif hint.calls and (hint.functions or hint.refers):
+            elif hint.calls and named:
                 targets = {node for name in hint.calls for node in _nodes(reached, name)}
                 edges |= {(node, target) for node in found for target in targets}
                 edges |= {(node, stub) for node in found for stub in _stubs(reached, node, hint.calls)}
@@ -147,7 +167,21 @@ def _cut(hints: Iterable[Hint], reached: Reached) -> Cut:
                 uses |= {(file, i) for i, (n, _) in enumerate(imports) if n in hint.calls}
             else:
                 nodes |= found
-    return Cut(frozenset(nodes), frozenset(edges), frozenset(uses), frozenset(needs))
+    return Cut(frozenset(nodes), frozenset(edges), frozenset(uses), frozenset(needs), asks)
+
+
+def _helpers(reached: Reached, file: int, found: set[Node]) -> set[Node]:
+    """The functions without a name that only these lead to, and that only those do."""
+    summary = reached.members[file].summary
+    users: dict[int, set[int]] = {}
+    for i, targets in enumerate(summary.edges):
+        for target in targets:
+            users.setdefault(target, set()).add(i)
+    mine = {node for _, node in found}
+    exported = {e.node for e in summary.exports} | summary.names.keys() | summary.roots.keys()
+    while more := {t for n in mine for t in summary.edges[n] if t not in mine | exported and users[t] <= mine}:
+        mine |= more
+    return {(file, node) for node in mine if node < summary.units}
 
 
 def _stubs(reached: Reached, node: Node, names: Sequence[str]) -> Iterator[Node]:

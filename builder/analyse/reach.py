@@ -36,12 +36,14 @@ class Member:
 @dataclass(frozen=True)
 class Cut:
     """What hints take out: nodes that are never entered, references from one node to another, imports (file, index)
-    that are never used, and needs that do not arise in a node (or, with node -1, anywhere in its file)."""
+    that are never used, needs that do not arise in a node (or, with node -1, anywhere in its file), and by file the
+    only names it looks up with dlsym."""
 
     nodes: frozenset[Node] = frozenset()
     edges: frozenset[tuple[Node, Node]] = frozenset()
     uses: frozenset[Node] = frozenset()
     needs: frozenset[tuple[Node, str]] = frozenset()
+    asks: Mapping[int, frozenset[str]] = field(default_factory=dict)
 
 
 @dataclass
@@ -54,6 +56,7 @@ class Reached:
     bound: dict[Node, tuple[Node, ...]] = field(default_factory=dict)  # (file, import) → definitions
     cut: Cut = Cut()
     partial: dict[Node, Outcome] = field(default_factory=dict)  # functions of which only this can run
+    values: dict[Node, dict[str, set[int] | None]] = field(default_factory=dict)  # what is passed to them; None: any
 
     def calls(self) -> Mapping[int, str]:
         """The system calls of the closure's architecture by number."""
@@ -156,6 +159,7 @@ def reach(members: Sequence[Member], cut: Cut = Cut(), look: Look = outcome) -> 
     while search.queue or search.passing.fresh:
         search.run()
         search.add(None, asked_by_name(reached))
+    reached.values = search.passing.values
     return reached
 
 
@@ -225,15 +229,16 @@ def asked_by_name(reached: Reached) -> Iterator[tuple[Node, str]]:
             continue
         named: set[str] = set()
         seen: set[Node] = set()
+        words = reached.cut.asks.get(i, frozenset(summary.words))
         for site in summary.sites:
             if site.callee in asking and (i, site.unit) in reached.parents:
                 values = site.values.get(_second(summary))
                 texts = [summary.texts.get(v) if isinstance(v, int) else None for v in values or (None,)]
-                named |= {t for t in texts if t} | (set(summary.words) if None in texts else set())
+                named |= {t for t in texts if t} | (words if None in texts else set())
                 seen.add((i, site.unit))
         users = {u for u, uses in summary.uses.items() if set(asking.values()) & set(uses) and u not in summary.stubs}
         if any((i, u) in reached.parents and (i, u) not in seen for u in users):
-            named |= set(summary.words)
+            named |= words
         yield from _named(reached, i, named, f"may be asked for by name in {member.file.path}")
 
 

@@ -9,8 +9,9 @@ from builder.analyse.arguments import FEATURES, WRAPPERS, Argument, needs_of, te
 NAMES: Mapping[str, tuple[int, ...]] = {"syscall": (0,), "dlopen": (0,), "dlsym": (1,), "dlvsym": (1,)}
 # Parameters that decide what of a function runs, wherever it is called, in the library that has it too.
 ASKED: Mapping[str, tuple[int, ...]] = {
-    "clock_nanosleep": (0,), "confstr": (0,), "fpathconf": (1,), "glob": (1,), "glob64": (1,), "lockf": (1,),
-    "lockf64": (1,), "nftw": (3,), "nftw64": (3,), "pathconf": (1,), "sysconf": (0,), "wordexp": (2,),
+    "clock_nanosleep": (0,), "confstr": (0,), "event_config_set_flag": (1,), "fpathconf": (1,), "glob": (1,),
+    "glob64": (1,), "lockf": (1,), "lockf64": (1,), "nftw": (3,), "nftw64": (3,), "pathconf": (1,), "sysconf": (0,),
+    "wordexp": (2,),
 }  # fmt: skip
 FILES = ("open", "openat", "openat2")  # their paths are found wherever code names them
 

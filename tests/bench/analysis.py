@@ -44,8 +44,9 @@ def row(one: score.Score, cold_s: float, warm_s: float) -> str:
     )
 
 
-def details(one: score.Score, *, gates: bool, why: bool) -> None:
-    """What was missed and by which path, files that the closure lacks, gates too many."""
+def details(one: score.Score, *, gates: bool, why: bool, earlier: bool = True) -> None:
+    """What was missed and by which path, files that the closure lacks, gates too many. The `earlier` study's servers had
+    another configuration than the hints are given."""
     for miss in one.misses:
         print(f"    MISSED {miss.name} ({miss.count} times) at {miss.site}")
         for number, place in enumerate(miss.chain):
@@ -60,7 +61,7 @@ def details(one: score.Score, *, gates: bool, why: bool) -> None:
         print(f"    opened, not in the closure: {' '.join(one.unfound_files)}")
     if gates and one.extra_gates:
         print(f"    gates too many: {' '.join(one.extra_gates)}")
-    lacking = set(servers.earlier().get(one.name, ())) - set(one.static)
+    lacking = set(servers.earlier().get(one.name, ())) - set(one.static) if earlier else set()
     if lacking:
         print(f"    MISSED of an earlier trace: {' '.join(sorted(lacking))}")
     for reason in one.reasons if why else ():
@@ -91,7 +92,7 @@ def of_servers(names: Sequence[str], live: bool, why: bool) -> list[tuple[score.
         print(row(one, cold, warm), flush=True)
         details(one, gates=True, why=why)
         print(row(msgspec.structs.replace(with_hints, name="  with hints"), 0.0, 0.0), flush=True)
-        details(msgspec.structs.replace(with_hints, any_call=()), gates=True, why=why)
+        details(msgspec.structs.replace(with_hints, any_call=()), gates=True, why=why, earlier=False)
     return found
 
 

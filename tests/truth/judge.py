@@ -6,6 +6,7 @@ from pathlib import Path
 
 from builder import paths
 from builder.analyse import needs, plugins
+from builder.analyse.configured import Start
 from builder.analyse.hints import Hint, applicable, load
 from builder.edges.store import Store
 from builder.model import ClosureFile, File, Needs, Tree, Value
@@ -15,12 +16,14 @@ from tests.truth.score import RECIPES, Score, score
 
 
 class Case(Value, frozen=True):
-    """What is analysed: a program in a tree of files, with what its definition would name as plugins."""
+    """What is analysed: a program in a tree of files, with what its definition would name as plugins, and how it is
+    started where its whole configuration is known."""
 
     name: str
     program: str
     tree: Tree
     plugins: tuple[str, ...] = ()
+    start: Start | None = None
 
 
 class Truth(Value, frozen=True):
@@ -32,7 +35,7 @@ class Truth(Value, frozen=True):
 
 def analysed(case: Case, store: Store, *, hinted: bool = False) -> Needs:
     """The needs of a case, found as a build finds them; with the shipped hints if so wished."""
-    hints = shipped(case.tree) if hinted else ()
+    hints = shipped(case) if hinted else ()
     return needs.analyse(case.tree, closure_of(case), store, hints=hints)
 
 
@@ -41,10 +44,11 @@ def closure_of(case: Case) -> tuple[ClosureFile, ...]:
     return plugins.complete(case.tree, (case.program,), case.plugins).files
 
 
-def shipped(tree: Tree) -> tuple[Hint, ...]:
-    """The hints of recipes/ that apply, but for those on configuration files: the corpus' servers are given their
-    configuration when they run, which no tree shows."""
-    return tuple(hint for hint in applicable(load(RECIPES), tree) if hint.lacks is None)
+def shipped(case: Case) -> tuple[Hint, ...]:
+    """The hints of recipes/ that apply; those on configuration only where the case's is known."""
+    start = case.start or Start((case.program,), machine.ENVIRONMENT)
+    found = applicable(load(RECIPES), case.tree, start)
+    return tuple(hint for hint in found if case.start or not (hint.lacks or hint.has))
 
 
 def forget_results(store: Store) -> None:
@@ -74,7 +78,7 @@ def judged(truth: Truth, store: Store, *, hinted: bool = False) -> Score:
         if paths.find(tree, path) is None and Path(path).is_file():
             tree[path] = File(path, "file", 0o755, host=path)
     more = tuple(path for path in lacking if paths.find(tree, path))
-    case = Case(truth.case.name, truth.case.program, tree, (*truth.case.plugins, *more))
+    case = Case(truth.case.name, truth.case.program, tree, (*truth.case.plugins, *more), truth.case.start)
     return score(case.name, tree, analysed(case, store, hinted=hinted), truth.trace.calls, lacking)
 
 

@@ -12,6 +12,8 @@ import redis as redis_client
 from tests.truth.session import Session
 
 NGINX_CONF, REDIS_CONF = "/etc/nginx/nginx.conf", "/etc/redis/redis.conf"
+NGINX_ARGUMENTS = ("-c", NGINX_CONF)
+MEMCACHED_ARGUMENTS = ("-u", "memcache", "-l", "127.0.0.1", "-m", "8", "-t", "4", "-p")  # and the port
 REDIS = """bind 127.0.0.1
 port {port}
 unixsocket /run/redis.sock
@@ -87,7 +89,7 @@ def nginx(session: Session) -> None:
     session.path("/srv/www/up").mkdir()
     session.path("/srv/www/up").chmod(0o777)
     session.path("/var/lib/nginx/x").parent.chmod(0o755)
-    with session.serving("-c", NGINX_CONF, stop=signal.SIGQUIT) as running:
+    with session.serving(*NGINX_ARGUMENTS, stop=signal.SIGQUIT) as running:
         assert session.http("/") == 200
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(session.http, ["/", "/list/", "/list/a.txt", "/big.bin", "/aio/big.bin", "/absent"] * 8))
@@ -107,7 +109,7 @@ def nginx(session: Session) -> None:
         running.signal(signal.SIGHUP)
         time.sleep(0.5)
         assert session.http("/") == 200
-    with session.serving("-c", NGINX_CONF):  # ends by SIGTERM, as a machine that powers down ends it
+    with session.serving(*NGINX_ARGUMENTS):  # ends by SIGTERM, as a machine that powers down ends it
         assert session.http("/") == 200
 
 
@@ -161,7 +163,7 @@ def redis(session: Session) -> None:
 
 def memcached(session: Session) -> None:
     """Text and meta protocol over several connections, large values, expiry, statistics, crowding out."""
-    arguments = ("-u", "memcache", "-l", "127.0.0.1", "-p", str(session.port), "-m", "8", "-t", "4")
+    arguments = (*MEMCACHED_ARGUMENTS, str(session.port))
     with session.serving(*arguments, stop=signal.SIGINT):
         crowd = [socket.create_connection(("127.0.0.1", session.port)) for _ in range(8)]
         for number in range(300):

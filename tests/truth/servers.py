@@ -8,6 +8,9 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 
+import msgspec
+
+from builder.analyse.configured import Start
 from builder.edges import archive
 from builder.edges.apt import Archive
 from builder.edges.scratch import scratch_folder
@@ -17,6 +20,7 @@ from builder.model import File, Package, Tree, Value
 from builder.traced import Trace
 from tests.truth import load_daemons, load_languages, load_more, recorded, small
 from tests.truth.judge import Case, Truth, applies
+from tests.truth.machine import ENVIRONMENT
 from tests.truth.session import CannotRun, Session
 
 EARLIER = Path(__file__).parent / "earlier.toml"
@@ -37,14 +41,15 @@ class Server(Value, frozen=True):
     plugins: tuple[str, ...] = ()
     compile: tuple[str, ...] = ()  # compiler and options
     settings: Mapping[str, str] = {}  # configuration files by guest path, as hints may look at them
+    arguments: tuple[str, ...] | None = None  # where they and the settings are all that configures it
 
 
-def _debian(
-    kind: str, package: str, program: str, load: Callable[[Session], None], *plugins: str, **settings: str
-) -> Server:
-    return Server(
-        kind, program, load, (package,), plugins, settings={settings["at"]: settings["text"]} if settings else {}
-    )
+def _debian(kind: str, package: str, program: str, load: Callable[[Session], None], *plugins: str) -> Server:
+    return Server(kind, program, load, (package,), plugins)
+
+
+def _configured(server: Server, arguments: tuple[str, ...], settings: Mapping[str, str] | None = None) -> Server:
+    return msgspec.structs.replace(server, arguments=arguments, settings=settings or {})
 
 
 def _httpd(kind: str, *options: str) -> Server:
@@ -52,18 +57,19 @@ def _httpd(kind: str, *options: str) -> Server:
 
 
 SERVERS: Mapping[str, Server] = {
-    "nginx": _debian(
-        "C", "nginx-light", "/usr/sbin/nginx", load_daemons.nginx, at=load_daemons.NGINX_CONF, text=load_daemons.NGINX
+    "nginx": _configured(
+        _debian("C", "nginx-light", "/usr/sbin/nginx", load_daemons.nginx),
+        load_daemons.NGINX_ARGUMENTS,
+        {load_daemons.NGINX_CONF: load_daemons.NGINX},
     ),
-    "redis": _debian(
-        "C",
-        "redis-server",
-        "/usr/bin/redis-server",
-        load_daemons.redis,
-        at=load_daemons.REDIS_CONF,
-        text=load_daemons.REDIS,
+    "redis": _configured(
+        _debian("C", "redis-server", "/usr/bin/redis-server", load_daemons.redis),
+        (load_daemons.REDIS_CONF,),
+        {load_daemons.REDIS_CONF: load_daemons.REDIS},
     ),
-    "memcached": _debian("C", "memcached", "/usr/bin/memcached", load_daemons.memcached),
+    "memcached": _configured(
+        _debian("C", "memcached", "/usr/bin/memcached", load_daemons.memcached), load_daemons.MEMCACHED_ARGUMENTS
+    ),
     "sqlite3": _debian("C", "sqlite3", "/usr/bin/sqlite3", load_daemons.sqlite3),
     "httpd-musl": _httpd("static musl", "musl-gcc", "-static", "-O2"),
     "httpd-musl-stripped": _httpd("static musl, stripped", "musl-gcc", "-static", "-Os", "-s"),
@@ -94,7 +100,8 @@ NAMES = tuple(SERVERS)
 def case(name: str, store: Store) -> Case:
     """The server's program among the files of its packages."""
     server = SERVERS[name]
-    return Case(name, server.program, _files(server, store), server.plugins)
+    start = None if server.arguments is None else Start((server.program, *server.arguments), ENVIRONMENT)
+    return Case(name, server.program, _files(server, store), server.plugins, start)
 
 
 def truth(name: str, store: Store, *, live: bool = False) -> Truth:

@@ -116,6 +116,13 @@ def test_segments_that_map_the_same_bytes_over_and_over_are_refused(program: byt
     assert "the segments map" in refused(bytes(header) + segment * count)
 
 
+def test_a_segment_beyond_the_address_space_is_refused(program: bytes) -> None:
+    headers = struct.unpack_from("<Q", program, 32)[0]
+    for i in range(struct.unpack_from("<H", program, 56)[0]):
+        if struct.unpack_from("<I", program, headers + 56 * i)[0] == 1:
+            assert "beyond any process" in refused(changed(program, headers + 56 * i + 16, "<Q", (1 << 64) - 1))
+
+
 def whole(data: bytes) -> None:
     """Everything the stage reads of a file; only AnalysisError may come out."""
     try:
