@@ -33,7 +33,6 @@ def bodies(
         for name, parameters in ASKED.items()
         if (i := code.index(functions.get(name, -1))) >= 0 and code.starts[i] == functions[name]
     }
-    endless = frozenset(code.endless()) if wanted else frozenset()
     asked: dict[int, dict[int, set[str]]] = {i: {} for i in wanted}
     registers = [reader.arch.convention.registers[r] for r in reader.arch.convention.arguments]
     number = reader.arch.convention.registers[reader.arch.convention.number]
@@ -43,7 +42,7 @@ def bodies(
     for site in sites:
         if site.unit in asked:
             asked[site.unit].setdefault(site.address, set()).update(site.values)
-    made = {i: _body(reader, code, i, wanted[i], asked[i], endless, refers) for i in wanted}
+    made = {i: _body(reader, code, i, wanted[i], asked[i], code.endless, refers) for i in wanted}
     return {i: body for i, body in made.items() if body is not None}
 
 

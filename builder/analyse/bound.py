@@ -104,12 +104,22 @@ def _states(body: Body, binding: Binding) -> dict[int, State]:
 
 def unseen(body: Body) -> tuple[int, ...]:
     """Where code begins in a body that no path leads to that is seen, whatever the parameters are."""
-    flow, found = _flow(body, {}), []
-    flow.start(values.entry(flow.arch), body.outer)
-    for i, step in enumerate(flow.steps):
-        if i not in flow.seen and step.kind != "nop":
-            found.append(step.address)
-            flow.start({}, (step.address,))
+    flow = _flow(body, {})
+    seen: set[int] = set()
+    found: list[int] = []
+    starts = [0, *(flow.index[a] for a in body.outer), *range(len(flow.steps))]
+    for number, start in enumerate(starts):
+        if start in seen or (number > len(body.outer) and flow.steps[start].kind == "nop"):
+            continue
+        if number > len(body.outer):
+            found.append(flow.steps[start].address)
+        work = [start]
+        while work:
+            i = work.pop()
+            if i not in seen:
+                seen.add(i)
+                targets, onward = flow.leads[i]
+                work += [*targets, onward] if onward is not None else targets
     return tuple(found)
 
 

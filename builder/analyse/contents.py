@@ -13,6 +13,8 @@ from builder.analyse.tables import Symbol
 CODE_KINDS = (tables.STT_FUNC, tables.STT_GNU_IFUNC)
 IDENTIFIER = re.compile(rb"[A-Za-z_][A-Za-z0-9_]{2,127}(?=\x00)")
 
+SYSTEM = re.compile(rb"/(?:proc|sys|dev)(?=/)")
+SYSTEM_PATH = re.compile(rb"/(?:proc|sys|dev)/[\x21-\x7e]*(?=\x00)")
 NOT_DATA = (".init_array", ".fini_array", ".preinit_array", ".dynamic", ".dynsym", ".rela.dyn", ".rela.plt")
 
 
@@ -56,6 +58,16 @@ def text(file: Elf, pattern: "re.Pattern[bytes]", address: int) -> str:
     offset = file.offset_of(address)
     match = pattern.match(file.data, offset) if offset >= 0 else None
     return match[0].decode() if match else ""
+
+
+def system_paths(file: Elf) -> dict[int, str]:
+    """Where in a file's memory a name under /proc, /sys or /dev stands, by address."""
+    found = {}
+    for s in file.loads():
+        for hit in SYSTEM.finditer(file.data, s.offset, s.offset + s.file_size):
+            if match := SYSTEM_PATH.match(file.data, hit.start()):
+                found[s.address + hit.start() - s.offset] = match[0].decode()
+    return found
 
 
 def words(file: Elf, imports: list[str]) -> tuple[str, ...]:

@@ -26,6 +26,8 @@ class Reader:
         self.imports: Mapping[int, int] = {}  # slots by the number of their import
         self.ranges = _ranges(file)
         self.bases = [r[0] for r in self.ranges]
+        self.first = min(self.bases, default=0)
+        self.last = max((base + len(code) for base, code, _, _ in self.ranges), default=0)
         self.low = min(s.address for s in file.loads())
         self.high = max(s.address + s.memory_size for s in file.loads())
         self.fixed = file.kind == elf.ET_EXEC
@@ -34,6 +36,8 @@ class Reader:
 
     def place(self, address: int) -> int:
         """Which executable range an address lies in, or -1."""
+        if not self.first <= address < self.last:
+            return -1
         i = bisect_right(self.bases, address) - 1
         return i if i >= 0 and address < self.bases[i] + len(self.ranges[i][1]) else -1
 

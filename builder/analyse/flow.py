@@ -4,12 +4,13 @@ A forward data-flow analysis over the unit's instructions, in the domain of `val
 instruction that no path seems to reach is taken to be reached with anything in its registers.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 
 from builder.analyse import values
 from builder.analyse.arch import Architecture, Step
 from builder.analyse.values import READ_ONLY, Place, State
 
+ONWARD = frozenset(("next", "nop", "syscall", "branch", "call"))  # kinds of steps that run on
 PATIENCE = 12  # changes of what is known before an instruction, after which what still grows counts as anything
 
 
@@ -57,16 +58,28 @@ def nearby(
     flow = Flow(steps, arch, constant, tables, ())
     flow.joins |= {flow.index[a] for a in outer if a in flow.index}
     found: dict[int, State] = {}
-    state: State = {}
-    last = -1
-    for i, step in enumerate(steps):
-        if i in flow.joins or last != step.address:
-            state = {}
-        if step.address in wanted:
-            found[step.address] = dict(state)
-        flow.apply(step, state)
-        last = step.address + step.size if step.kind in ("next", "nop", "syscall", "branch", "call") else -1
+    for first, last in _straight(steps, wanted, flow.joins):
+        state: State = {}
+        for step in steps[first : last + 1]:
+            if step.address in wanted:
+                found[step.address] = dict(state)
+            flow.apply(step, state)
     return found
+
+
+def _straight(steps: list[Step], wanted: Collection[int], joins: set[int]) -> Iterator[tuple[int, int]]:
+    """The stretches of straight code, from where paths meet to the last wanted instruction before they do again."""
+    begin, last, follows = 0, -1, -1
+    for i, step in enumerate(steps):
+        if i in joins or follows != step.address:
+            if last >= begin:
+                yield begin, last
+            begin = i
+        if step.address in wanted:
+            last = i
+        follows = step.address + step.size if step.kind in ONWARD else -1
+    if last >= begin and steps:
+        yield begin, last
 
 
 class Flow:

@@ -14,6 +14,7 @@ from builder.analyse.units import Code
 from builder.analyse.values import State
 from builder.model import Value
 
+NOWHERE = -(1 << 40)  # less than any import's number
 Known = tuple[int | str, ...] | None  # constants and names of entry locations; None: anything
 
 
@@ -65,7 +66,7 @@ class Search:
     def __init__(self, reader: Reader, code: Code, slots: Mapping[int, int], functions: Mapping[str, int]) -> None:
         self.reader, self.code, self.slots = reader, code, slots
         self.arch = reader.arch
-        self.endless = code.endless() - {a for n, a in functions.items() if n.startswith(golang.RETURNS)}
+        self.endless = code.endless - {a for n, a in functions.items() if n.startswith(golang.RETURNS)}
         self.endless |= {a for n, a in functions.items() if n.startswith(golang.NEVER)}
         self.calls: list[Call] = []
         self.sites: dict[tuple[int, int], Site] = {}
@@ -80,12 +81,16 @@ class Search:
         for unit in self.code.units:
             if unit.stub and len(unit.slots) == 1:
                 self.stubs[unit.start] = self.slots[next(iter(unit.slots))]
+        known = {start: -1 - import_ for start, import_ in self.stubs.items()}
         for i, unit in enumerate(self.code.units):
-            for target in unit.calls | unit.jumps | unit.addresses:
-                if target in self.stubs:
-                    self.users.setdefault(-1 - self.stubs[target], set()).add(i)
-                elif (callee := self.code.index(target)) >= 0:
-                    self.users.setdefault(callee, set()).add(i)
+            for targets in (unit.calls, unit.jumps, unit.addresses):
+                for target in targets:
+                    callee = known.get(target)
+                    if callee is None:
+                        found = self.code.index(target)
+                        callee = known[target] = found if found >= 0 else NOWHERE
+                    if callee != NOWHERE:
+                        self.users.setdefault(callee, set()).add(i)
             if not unit.stub:
                 for slot in unit.slots:
                     self.users.setdefault(-1 - self.slots[slot], set()).add(i)
@@ -175,11 +180,14 @@ class Search:
         """Record the calls of one unit to the given sinks through pointers it holds in registers or in its frame. A
         pointer that may leave the unit, or that is lost sight of, is recorded as a call that passes anything."""
         unit = self.code.units[i]
+        held = {self.slots[slot] for slot in unit.slots}
         marks: dict[values.Member, int] = {
             f"!{-1 - c}" if c < 0 else self.code.starts[c]: c
             for c in callees
-            if c < 0 or self.code.starts[c] in unit.addresses
+            if (-1 - c in held if c < 0 else self.code.starts[c] in unit.addresses)
         }
+        if not marks:
+            return
         steps = self.steps(i)
         loads = [s for s in steps if any(self.taken(e) in marks for _, _, e in s.sets)]
         if not loads:

@@ -1,5 +1,6 @@
 """What one ELF file contributes, independent of all others: made once per file content, then kept in the store."""
 
+import gc
 import hashlib
 import re
 from bisect import bisect_right
@@ -17,7 +18,6 @@ from builder.analyse.units import cut
 from builder.model import Value
 
 NAME = re.compile(rb"[\x21-\x7e]{1,255}(?=\x00)")
-SYSTEM_PATH = re.compile(rb"/(?:proc|sys|dev)/[\x21-\x7e]*(?=\x00)")
 PAGE = 4096  # bytes that one address may stand for (`Unit.pages`)
 NO_LOOKUP = -2  # the unit of an exported symbol that leads nowhere
 
@@ -83,7 +83,13 @@ class Summary(Value, frozen=True, array_like=True):
 
 def summarise(data: bytes, name: str) -> Summary:
     """The summary of an ELF file's content; `name` is how errors call the file. Raises AnalysisError."""
-    return _File(data, name).summary()
+    collecting = gc.isenabled()
+    gc.disable()  # millions of small objects and no cycles among them: looking for some takes a fifth of the time
+    try:
+        return _File(data, name).summary()
+    finally:
+        if collecting:
+            gc.enable()
 
 
 class _File:
@@ -118,6 +124,8 @@ class _File:
                 | places
                 | {k.target for k in self.links}
             )
+        self.nodes: dict[int, int] = {}  # by address, those that were asked for
+        self.named = contents.system_paths(self.file)
         self.objects = objects.cut(self.file, self.reader, self.links, places, [*self.symbols, *self.static])
 
     def summary(self) -> Summary:
@@ -141,7 +149,7 @@ class _File:
             entry=code.index(file.entry),
             calls=calls,
             sites=sites,
-            legacy=tuple((i, a) for i, u in enumerate(code.units) for a in sorted(u.legacy)),
+            legacy=tuple((i, a) for i, u in enumerate(code.units) if u.legacy for a in sorted(u.legacy)),
             paths=tuple(self.paths()),
             words=contents.words(file, [n for n, _ in self.imports]),
             texts=self.texts(sites, calls),
@@ -150,15 +158,20 @@ class _File:
             go=bool(self.go),
             build=build_id(self.file),
             bodies=bodies(self.reader, code, self.functions, (calls, sites), self.refers),
-            undecoded=tuple((i, a) for i, u in enumerate(code.units) for a in sorted(u.undecoded)),
+            undecoded=tuple((i, a) for i, u in enumerate(code.units) if u.undecoded for a in sorted(u.undecoded)),
         )
 
     def node(self, address: int) -> int:
         """The node an address lies in, or -1."""
-        if self.reader.place(address) >= 0:
-            return self.code.index(address)
-        found = self.objects.index(address)
-        return found if found < 0 else found + len(self.code.units)
+        found = self.nodes.get(address)
+        if found is None:
+            if self.reader.place(address) >= 0:
+                found = self.code.index(address)
+            else:
+                found = self.objects.index(address)
+                found = found if found < 0 else found + len(self.code.units)
+            self.nodes[address] = found
+        return found
 
     def around(self, page: int) -> set[int]:
         """The nodes in a 4 KiB page."""
@@ -167,17 +180,21 @@ class _File:
 
     def leads(self, unit: Unit) -> set[int]:
         """The nodes that a stretch of code refers to; -1 stands for what is no node."""
-        targets = {self.code.index(a) for a in unit.calls | unit.jumps | unit.addresses}
-        targets |= {self.node(a) for a in unit.places | unit.data | unit.maybe}
-        return targets | {n for page in unit.pages for n in self.around(page)}
+        nodes, node = self.nodes, self.node
+        targets: set[int] = set()
+        for addresses in (unit.calls, unit.jumps, unit.addresses, unit.places, unit.data, unit.maybe):
+            for a in addresses:
+                targets.add(nodes[a] if a in nodes else node(a))
+        for page in unit.pages:
+            targets |= self.around(page)
+        return targets
 
     def refers(self, unit: Unit) -> tuple[set[int], set[int], set[str]]:
         """The nodes, imports and system paths that a stretch of code refers to: a unit, or a part of one."""
         i = self.code.index(unit.start)
         if unit is not self.code.units[i]:
             self.reader.read(unit, unit.start)
-        texts = {contents.text(self.file, SYSTEM_PATH, a) for a in unit.places | unit.maybe}
-        return self.leads(unit) - {-1, i}, {self.slots[a] for a in unit.slots}, texts - {""}
+        return self.leads(unit) - {-1, i}, {self.slots[a] for a in unit.slots}, self.system_paths(unit)
 
     def edges(self) -> tuple[tuple[int, ...], ...]:
         """Nodes every node leads to."""
@@ -260,11 +277,14 @@ class _File:
         """Names under /proc, /sys and /dev by the node that refers to them, or -1 where it is not an own node."""
         for i, unit in enumerate(self.code.units):
             if unit.places or unit.maybe:
-                texts = {contents.text(self.file, SYSTEM_PATH, a) for a in unit.places | unit.maybe}
-                yield from ((i, text) for text in sorted(texts - {""}))
+                yield from ((i, text) for text in sorted(self.system_paths(unit)))
         for link in self.links:
-            if link.symbol < 0 and (text := contents.text(self.file, SYSTEM_PATH, link.target)):
+            if link.symbol < 0 and (text := self.named.get(link.target)):
                 yield self.node(link.address), text
+
+    def system_paths(self, unit: Unit) -> set[str]:
+        """Names under /proc, /sys and /dev that a stretch of code refers to."""
+        return {self.named[a] for a in (unit.places | unit.maybe) & self.named.keys()}
 
     def texts(self, sites: Iterable[Site], calls: Iterable[Call]) -> dict[int, str]:
         """Texts at the constants that are passed on."""

@@ -9,6 +9,7 @@ import struct
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 from builder.analyse import tables
@@ -31,13 +32,21 @@ class Code:
     inner: dict[int, set[int]]  # unit index → referred-to addresses inside it
     tables: dict[int, set[int]]  # unit index → its jump tables' targets
 
-    def endless(self) -> set[int]:
+    @cached_property
+    def endless(self) -> frozenset[int]:
         """Starts of the units that never return to their caller, as far as that can be seen in this file."""
         returning = {i for i, u in enumerate(self.units) if u.returns or u.falls}
-        jumpers = {i: {self.index(a) for a in u.jumps} for i, u in enumerate(self.units) if u.jumps}
-        while more := {i for i, targets in jumpers.items() if i not in returning and targets & (returning | {-1})}:
-            returning |= more
-        return {u.start for i, u in enumerate(self.units) if i not in returning}
+        leading: dict[int, list[int]] = {}  # unit that is jumped to (-1: outside) → those that do
+        for i, u in enumerate(self.units):
+            for a in u.jumps if i not in returning else ():
+                leading.setdefault(self.index(a), []).append(i)
+        work = [-1, *returning]
+        while work:
+            for i in leading.get(work.pop(), ()):
+                if i not in returning:
+                    returning.add(i)
+                    work.append(i)
+        return frozenset(u.start for i, u in enumerate(self.units) if i not in returning)
 
     def within(self, low: int, high: int) -> set[int]:
         """The units of which a part lies in a stretch."""

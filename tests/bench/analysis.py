@@ -45,8 +45,8 @@ def row(one: score.Score, cold_s: float, warm_s: float) -> str:
 
 
 def details(one: score.Score, *, gates: bool, why: bool, earlier: bool = True) -> None:
-    """What was missed and by which path, files that the closure lacks, gates too many. The `earlier` study's servers had
-    another configuration than the hints are given."""
+    """What was missed and by which path, files that the closure lacks, gates too many. The `earlier` study had
+    another configuration than hints are given."""
     for miss in one.misses:
         print(f"    MISSED {miss.name} ({miss.count} times) at {miss.site}")
         for number, place in enumerate(miss.chain):

@@ -19,7 +19,7 @@ Expression = tuple[object, ...]
 ANY: Expression = ("any",)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # as Step
 class Memory:
     """A memory operand: base and index register (-1: none), scale, displacement (the address itself without both)."""
 
@@ -29,7 +29,7 @@ class Memory:
     displacement: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: many are made, and that would take three times as long
 class Step:
     """What one instruction does. `kind` says where control goes: `next`, `nop` (padding), `call`, `jump`, `branch`,
     `return`, `stop` (never onward), `syscall`. `target` is a direct target; `through` the memory an indirect call or

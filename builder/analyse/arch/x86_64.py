@@ -31,7 +31,7 @@ class X86Scanner:
     def sweep(self, code: bytes, start: int, unit: Unit, done: set[int]) -> set[int]:
         """Decode a stretch of a unit; see `arch.Scanner`."""
         kinds, writing, framed, fixed = self.kinds, self.writing, unit.framed, self.fixed and not unit.go
-        data, places = unit.data, unit.places
+        data, places, calls, jumps, low, high = unit.data, unit.places, unit.calls, unit.jumps, unit.start, unit.end
         last = STOP
         local: set[int] = set()
         for ins in Decoder(64, code, ip=start):
@@ -57,8 +57,19 @@ class X86Scanner:
                 elif fixed:
                     self._absolute(ins, unit)
                 last = kind
+            elif kind <= BRANCH:  # a call, a jump or a branch to a place the instruction names
+                target = ins.near_branch_target
+                if low <= target < high:
+                    local.add(target)
+                    if kind == CALL and not framed:
+                        calls.add(target)
+                elif kind == CALL:
+                    calls.add(target)
+                else:
+                    jumps.add(target)
+                last = kind
             elif kind != NOP:
-                self._control(ins, kind, unit, local)
+                self._control(ins, kind, unit)
                 last = kind
         unit.falls |= last not in ENDS and not (unit.hard and last in (CALL, CALL_BY))
         return local
@@ -67,18 +78,9 @@ class X86Scanner:
         """Where instructions begin when a stretch is decoded from its start."""
         return {ins.ip for ins in Decoder(64, code, ip=start)}
 
-    def _control(self, ins: Instruction, kind: int, unit: Unit, local: set[int]) -> None:
-        """An instruction that changes where control goes, makes a system call or is none."""
-        if kind in (CALL, JUMP, BRANCH):
-            target = ins.near_branch_target
-            inside = unit.start <= target < unit.end
-            if inside:
-                local.add(target)
-            if kind == CALL and not (inside and unit.framed):
-                unit.calls.add(target)
-            elif not inside:
-                unit.jumps.add(target)
-        elif kind == SYSCALL:
+    def _control(self, ins: Instruction, kind: int, unit: Unit) -> None:
+        """An instruction that changes where control goes otherwise, makes a system call or is none."""
+        if kind == SYSCALL:
             unit.syscalls.add(ins.ip)
         elif kind == LEGACY:
             if ins.code == Code.SYSENTER or ins.immediate8 == 0x80:
