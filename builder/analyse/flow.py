@@ -5,12 +5,14 @@ instruction that no path seems to reach is taken to be reached with anything in 
 """
 
 from collections.abc import Collection, Iterable, Iterator
+from functools import cached_property
 
 from builder.analyse import values
 from builder.analyse.arch import Architecture, Step
 from builder.analyse.values import READ_ONLY, Place, State
 
 ONWARD = frozenset(("next", "nop", "syscall", "branch", "call"))  # kinds of steps that run on
+LEADS = frozenset(("jump", "branch"))  # kinds of steps that go elsewhere in the unit
 PATIENCE = 12  # changes of what is known before an instruction, after which what still grows counts as anything
 
 
@@ -54,12 +56,12 @@ def nearby(
     tables: Collection[int] = (),
 ) -> dict[int, State]:
     """What is known before each wanted instruction from the straight code before it alone: quick, and never more than
-    `at` knows but for what a unit was called with."""
+    `at` knows."""
     flow = Flow(steps, arch, constant, tables, ())
-    flow.joins |= {flow.index[a] for a in outer if a in flow.index}
+    joins = flow.joins | {flow.index[a] for a in outer if a in flow.index}
     found: dict[int, State] = {}
-    for first, last in _straight(steps, wanted, flow.joins):
-        state: State = {}
+    for first, last in _straight(steps, wanted, joins):
+        state = {} if first or 0 in joins else values.entry(arch)
         for step in steps[first : last + 1]:
             if step.address in wanted:
                 found[step.address] = dict(state)
@@ -98,8 +100,8 @@ class Flow:
         for i, step in enumerate(steps):
             self.index.setdefault(step.address, i)
         self.through = [self.index[t] for t in tables if t in self.index]
-        self.leads = [self._leads(step) for step in steps]
-        self.joins = {t for targets, _ in self.leads for t in targets} | set(self.through)
+        leading = [step.target for step in steps if step.kind in LEADS and step.target in self.index]
+        self.joins = {self.index[t] for t in leading if t is not None} | set(self.through)
         self.relevant: set[int] | None = None  # instructions that lead to a wanted one; None: all
         self.states: dict[int, State] = {}
         self.found: dict[int, State] = {}
@@ -107,8 +109,12 @@ class Flow:
         self.visits: dict[int, int] = {}
         self.work: list[int] = []
 
+    @cached_property
+    def leads(self) -> list[tuple[list[int], int | None]]:
+        """For each step the instructions it jumps to, and the one that follows it (None: it does not run on)."""
+        return [self._leads(step) for step in self.steps]
+
     def _leads(self, step: Step) -> tuple[list[int], int | None]:
-        """Instructions a step jumps to, and the one that follows it (None: it does not run on)."""
         match step.kind:
             case "next" | "nop" | "syscall":
                 return [], self.index.get(step.address + step.size)

@@ -13,6 +13,7 @@ from builder.analyse import exceptions, telling
 from builder.analyse import hints as hint_table
 from builder.analyse.arguments import path_need
 from builder.analyse.bound import Binding, Body, Outcome, outcome
+from builder.analyse.collecting import paused
 from builder.analyse.hints import Hint
 from builder.analyse.passing import Look
 from builder.analyse.reach import Member, Node, Reached, reach
@@ -54,8 +55,9 @@ def analyse(
     key = digest_bytes(msgspec.json.encode(identity))
 
     def fill(folder: Path) -> None:
-        members = members_of([(f, e, s) for f, e in files for s in (load_summary(e, f.path, store),)])
-        result = msgspec.structs.replace(assess(members, declared, by, hints, remembered(store)), closure=closure)
+        with paused():
+            members = members_of([(f, e, s) for f, e in files for s in (load_summary(e, f.path, store),)])
+            result = msgspec.structs.replace(assess(members, declared, by, hints, remembered(store)), closure=closure)
         (folder / "needs.msgpack").write_bytes(msgspec.msgpack.encode(result))
 
     return msgspec.msgpack.decode((store.make("needs", key, fill) / "needs.msgpack").read_bytes(), type=Needs)

@@ -65,11 +65,16 @@ class Passing:
                     done.discard(node)
                     work.append(node)
         self.values = {n: v for n, v in self.values.items() if v}
+        names = {
+            e.name for i, m in enumerate(self.reached.members) for e in m.summary.exports if (i, e.node) in self.values
+        }
         for i, member in enumerate(self.reached.members):
-            for stub in member.summary.stubs:
-                found = {n for w in member.summary.uses.get(stub, ()) for n in self.reached.binding(i, w)}
-                if found & self.values.keys():
-                    self.stubs[i, stub] = found & self.values.keys()
+            wanted = {w for w, (name, _) in enumerate(member.summary.imports) if name in names}
+            for stub in member.summary.stubs if wanted else ():
+                used = wanted.intersection(member.summary.uses.get(stub, ()))
+                found = {n for w in used for n in self.reached.binding(i, w)} & self.values.keys()
+                if found:
+                    self.stubs[i, stub] = found
 
     # ---- what is found ------------------------------------------------------------------------------------------
 
@@ -84,9 +89,10 @@ class Passing:
         if node in self.stubs:
             return
         for target in targets:
-            for real in self.stubs.get(target) or ((target,) if target in self.values else ()):
-                if (node, real) not in self.calls:
-                    self.anything(real)
+            if target in self.values or target in self.stubs:
+                for real in self.stubs.get(target) or (target,):
+                    if (node, real) not in self.calls:
+                        self.anything(real)
 
     def passes(self, node: "Node") -> None:
         """The calls of a node that can run pass what they pass, and what it was called with."""

@@ -78,11 +78,16 @@ class Reached:
         """Whether a place that can run names a text of its summary's `paths`."""
         return node in self.parents and (node not in self.partial or text in self.partial[node].paths)
 
-    def onward(self, file: int, index: int) -> Iterator[Node]:
+    def onward(self, file: int, index: int) -> list[Node]:
         """The nodes that a node leads to, in its own file and in others."""
-        for target in self._targets(file, index):
-            if not self.cut.edges or ((file, index), target) not in self.cut.edges:
-                yield target
+        summary, part = self.members[file].summary, self.partial.get((file, index))
+        found = [(file, target) for target in (summary.edges[index] if part is None else part.edges)]
+        for wanted in summary.uses.get(index, ()) if part is None else part.uses:
+            if (file, wanted) not in self.cut.uses:
+                found += self.binding(file, wanted)
+        if self.cut.edges:
+            found = [target for target in found if ((file, index), target) not in self.cut.edges]
+        return found
 
     def site(self, file: int, site: Site) -> Site | None:
         """A call as it can run: with what it passes then, or None where it cannot."""
@@ -105,14 +110,6 @@ class Reached:
             numbers=held[convention.registers[convention.number]],
             arguments={i: held[names[i]] for i in call.arguments},
         )
-
-    def _targets(self, file: int, index: int) -> Iterator[Node]:
-        summary, part = self.members[file].summary, self.partial.get((file, index))
-        for target in summary.edges[index] if part is None else part.edges:
-            yield file, target
-        for wanted in summary.uses.get(index, ()) if part is None else part.uses:
-            if (file, wanted) not in self.cut.uses:
-                yield from self.binding(file, wanted)
 
     def binding(self, file: int, wanted: int) -> tuple[Node, ...]:
         """The definitions an import can bind to."""
@@ -172,13 +169,12 @@ class _Search:
 
     def add(self, parent: Node | None, found: Iterable[tuple[Node, str]]) -> None:
         """Nodes that can run, and by what."""
+        parents, cut = self.reached.parents, self.reached.cut.nodes
         for node, how in found:
-            if node in self.reached.cut.nodes:
-                continue
             if parent is None and how != golang.PART:
                 self.passing.anything(node)
-            if node not in self.reached.parents:
-                self.reached.parents[node] = (parent, how)
+            if node not in parents and node not in cut:
+                parents[node] = (parent, how)
                 self.queue.append(node)
 
     def run(self) -> None:
@@ -199,8 +195,9 @@ class _Search:
 
     def expand(self, node: Node) -> None:
         """What a node leads to can run."""
-        targets = list(self.reached.onward(*node))
-        self.add(node, ((n, "referred to") for n in targets))
+        targets = self.reached.onward(*node)
+        parents = self.reached.parents
+        self.add(node, [(n, "referred to") for n in targets if n not in parents])
         self.passing.refers(node, targets)
         self.passing.passes(node)
 

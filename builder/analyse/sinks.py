@@ -72,9 +72,14 @@ def _index(search: _Search) -> None:
             targets = ((file, site.callee),) if site.callee >= 0 else reached.binding(file, -1 - site.callee)
             for target in targets:
                 search.callers.setdefault(target, []).append((file, site))
-    for file, index in reached.parents:
-        for target in reached.onward(file, index):
-            search.before.setdefault(target, set()).add((file, index))
+    asked = {(i, c.unit) for i, m in enumerate(reached.members) for c in m.summary.calls}
+    asked |= {(i, s.unit) for i, m in enumerate(reached.members) for s in m.summary.sites}
+    asked |= search.callers.keys() | {(i, stub) for i, m in enumerate(reached.members) for stub in m.summary.stubs}
+    before = search.before
+    for node in reached.parents:
+        for target in reached.onward(*node):
+            if target in asked:
+                before.setdefault(target, set()).add(node)
 
 
 def _values(

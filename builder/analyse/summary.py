@@ -1,6 +1,5 @@
 """What one ELF file contributes, independent of all others: made once per file content, then kept in the store."""
 
-import gc
 import hashlib
 import re
 from bisect import bisect_right
@@ -11,6 +10,7 @@ from builder.analyse.arch import Unit
 from builder.analyse.bodies import bodies
 from builder.analyse.bound import Body
 from builder.analyse.buildid import build_id
+from builder.analyse.collecting import paused
 from builder.analyse.decode import Reader
 from builder.analyse.sites import Call, Site, look
 from builder.analyse.table import names as syscall_names
@@ -83,13 +83,8 @@ class Summary(Value, frozen=True, array_like=True):
 
 def summarise(data: bytes, name: str) -> Summary:
     """The summary of an ELF file's content; `name` is how errors call the file. Raises AnalysisError."""
-    collecting = gc.isenabled()
-    gc.disable()  # millions of small objects and no cycles among them: looking for some takes a fifth of the time
-    try:
+    with paused():
         return _File(data, name).summary()
-    finally:
-        if collecting:
-            gc.enable()
 
 
 class _File:

@@ -28,7 +28,7 @@ class X86Scanner:
     def __init__(self, low: int, high: int, fixed: bool) -> None:
         self.low, self.high, self.fixed = low, high, fixed
 
-    def sweep(self, code: bytes, start: int, unit: Unit, done: set[int]) -> set[int]:
+    def sweep(self, code: bytes, start: int, unit: Unit, done: set[int]) -> set[int]:  # noqa: PLR0912 - the hot loop
         """Decode a stretch of a unit; see `arch.Scanner`."""
         kinds, writing, framed, fixed = self.kinds, self.writing, unit.framed, self.fixed and not unit.go
         data, places, calls, jumps, low, high = unit.data, unit.places, unit.calls, unit.jumps, unit.start, unit.end

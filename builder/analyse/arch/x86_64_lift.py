@@ -81,10 +81,28 @@ def lift(code: bytes, start: int) -> list[Step]:
     """Every instruction of a stretch of code as a Step; bytes that are no instruction end it."""
     steps: list[Step] = []
     for ins in Decoder(64, code, ip=start):
+        address, size = ins.ip, ins.len
+        raw = code[address - start : address - start + size]
+        like = ALIKE.get(raw)
+        if like is not None:
+            steps.append(
+                Step(address, size, like.kind, None, None, like.sets, like.stores, like.clobbers, like.compares, None,
+                     like.opaque)
+            )  # fmt: skip
+            continue
         if ins.is_invalid:
             break
-        steps.append(_step(ins))
+        step = _step(ins)
+        steps.append(step)
+        if step.kind in ANYWHERE and not ins.is_ip_rel_memory_operand and len(ALIKE) < MOST_ALIKE:
+            ALIKE[raw] = step
     return steps
+
+
+# What instructions do that do the same wherever they stand, by their bytes: most are met again and again.
+ALIKE: dict[bytes, Step] = {}
+MOST_ALIKE = 1 << 16
+ANYWHERE = frozenset(("next", "nop"))
 
 
 def _step(ins: Instruction) -> Step:
