@@ -7,7 +7,8 @@ import msgspec
 
 from builder.analyse import elf
 from builder.analyse.arch import Step, Unit
-from builder.analyse.bound import Block, Body, unseen
+from builder.analyse.body import Block, Body
+from builder.analyse.bound import unseen
 from builder.analyse.decode import Reader
 from builder.analyse.sites import Call, Site
 from builder.analyse.telling import ASKED

@@ -11,70 +11,23 @@ from functools import lru_cache
 
 from builder.analyse import values
 from builder.analyse.arch import Expression, Flags, Step, of
+from builder.analyse.body import Binding, Body, Known, Outcome
 from builder.analyse.conditions import holds
 from builder.analyse.flow import PATIENCE, Flow
 from builder.analyse.values import FLAGS, Compared, Place, State
-from builder.model import Value
-
-Known = tuple[int | str, ...] | None  # as in `sites`
-Binding = tuple[int | None, ...]  # the value of each of a body's parameters; None: anything
 
 
-class Block(Value, frozen=True, array_like=True):
-    """A stretch of a function that runs from its start to its end, and what it refers to."""
-
-    start: int
-    end: int
-    edges: tuple[int, ...]
-    uses: tuple[int, ...]
-    paths: tuple[str, ...]
-
-
-class Body(Value, frozen=True, array_like=True):
-    """A function whose parameters matter. `outer`: addresses in it that something outside leads to; `through`: where
-    its indirect jumps may lead; `endless`: functions it calls that do not return; `memory`: constants it may read, by
-    address; `unseen`: code in it that is reached in no way that is seen; `always`: what it refers to wherever it goes;
-    `asked`: addresses of calls, with what they push and the locations whose values the analysis wants to know."""
-
-    machine: str
-    start: int
-    code: bytes
-    parameters: tuple[str, ...]
-    outer: tuple[int, ...]
-    through: tuple[int, ...]
-    endless: tuple[int, ...]
-    memory: tuple[tuple[int, bytes], ...]
-    blocks: tuple[Block, ...]
-    unseen: tuple[int, ...]
-    always: tuple[int, ...]
-    asked: tuple[tuple[int, int, tuple[str, ...]], ...]
-
-
-class Outcome(Value, frozen=True, array_like=True):
-    """What can run of a body: what it refers to then, the texts it names, and of the asked calls that run what the
-    locations hold."""
-
-    edges: tuple[int, ...]
-    uses: tuple[int, ...]
-    paths: tuple[str, ...]
-    held: dict[int, dict[str, Known]]
-
-
-@lru_cache(maxsize=4096)
 def outcome(body: Body, bindings: frozenset[Binding]) -> Outcome:
     """What can run of a body that is called with these values and no others."""
-    runs: set[int] = set()
+    ran = [_run(_Same(body), binding) for binding in sorted(bindings, key=str)]
+    runs = frozenset[int]().union(*(one[0] for one in ran))
     held: dict[int, dict[str, Known]] = {}
-    arch = of(body.machine)
-    for binding in sorted(bindings, key=str):
-        states = _states(body, binding)
-        runs |= states.keys()
-        for address, pushes, locations in body.asked:
-            if (state := states.get(address)) is not None:
-                here = held.setdefault(address, dict.fromkeys(locations, ()))
-                for where, before in here.items():
-                    now = _known(values.read(state, arch, where, pushes=pushes))
-                    here[where] = None if now is None or before is None else tuple(sorted({*before, *now}, key=str))
+    for _, known in ran:
+        for address, here in known.items():
+            before = held.setdefault(address, dict.fromkeys(here, ()))
+            for where, now in here.items():
+                old = before[where]
+                before[where] = None if now is None or old is None else tuple(sorted({*old, *now}, key=str))
     active = [b for b in body.blocks if b.start in runs]
     return Outcome(
         tuple(sorted({*body.always}.union(*(b.edges for b in active)))),
@@ -84,27 +37,46 @@ def outcome(body: Body, bindings: frozenset[Binding]) -> Outcome:
     )
 
 
-def _known(value: values.Value) -> Known:
-    if value is None or not all(isinstance(v, int) or (isinstance(v, str) and v[0] != "!") for v in value):
-        return None
-    return tuple(v for v in value if isinstance(v, int | str))
+class _Same:
+    """A body as a key: by identity, since its content takes long to compare."""
+
+    def __init__(self, body: Body) -> None:
+        self.body = body
+
+    def __hash__(self) -> int:
+        return id(self.body)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.body is self.body
 
 
-def _states(body: Body, binding: Binding) -> dict[int, State]:
-    """The state before every instruction that can run."""
-    arch = of(body.machine)
+@lru_cache(maxsize=4096)
+def _run(same: _Same, binding: Binding) -> tuple[frozenset[int], dict[int, dict[str, Known]]]:
+    """The instructions of a body that can run with one binding, and what the asked locations hold."""
+    body, arch = same.body, of(same.body.machine)
     known = values.entry(arch)
     for name, value in zip(body.parameters, binding, strict=True):
         if value is not None:
             known[arch.convention.registers.index(name)] = frozenset((value,))
-    flow = _flow(body, arch.flags(body.code, body.start) or {})
+    flow = _flow(same)
     flow.start(known, (*body.outer, *body.unseen))
-    return {flow.steps[i].address: state for i, state in flow.before_each().items()}
+    states = flow.states_at({a for a, _, _ in body.asked})
+    held: dict[int, dict[str, Known]] = {}
+    for address, pushes, locations in body.asked:
+        if (state := states.get(address)) is not None:
+            held[address] = {w: _known(values.read(state, arch, w, pushes=pushes)) for w in locations}
+    return frozenset(flow.steps[i].address for i in flow.seen), held
+
+
+def _known(value: values.Value) -> Known:
+    if value is None or not all(isinstance(v, int) or (isinstance(v, str) and v[0] != "!") for v in value):
+        return None
+    return tuple(sorted((v for v in value if isinstance(v, int | str)), key=str))
 
 
 def unseen(body: Body) -> tuple[int, ...]:
     """Where code begins in a body that no path leads to that is seen, whatever the parameters are."""
-    flow = _flow(body, {})
+    flow = _flow(_Same(body))
     seen: set[int] = set()
     found: list[int] = []
     starts = [0, *(flow.index[a] for a in body.outer), *range(len(flow.steps))]
@@ -123,8 +95,9 @@ def unseen(body: Body) -> tuple[int, ...]:
     return tuple(found)
 
 
-def _flow(body: Body, flags: Mapping[int, Flags]) -> "_Bound":
-    arch = of(body.machine)
+def _flow(same: _Same) -> "_Bound":
+    steps, flags = _code(same)
+    body = same.body
 
     def constant(address: int, size: int) -> int | None:
         for at, raw in body.memory:
@@ -132,9 +105,15 @@ def _flow(body: Body, flags: Mapping[int, Flags]) -> "_Bound":
                 return int.from_bytes(raw[address - at : address - at + size], "little")
         return None
 
-    flow = _Bound(arch.lift(body.code, body.start), arch, constant, body.through, body.endless)
+    flow = _Bound(steps, of(body.machine), constant, body.through, body.endless)
     flow.flags = flags
     return flow
+
+
+@lru_cache(maxsize=64)
+def _code(same: _Same) -> tuple[list[Step], Mapping[int, Flags]]:
+    body, arch = same.body, of(same.body.machine)
+    return arch.lift(body.code, body.start), arch.flags(body.code, body.start) or {}
 
 
 class _Bound(Flow):
@@ -156,27 +135,30 @@ class _Bound(Flow):
                 self.enter(i, {})
         while self.work:
             first = self.work.pop()
-            self._path(first, dict(self.states[first]), lambda _i, _state: None)
+            self._path(first, dict(self.states[first]), lambda _step, _state: None)
 
-    def before_each(self) -> dict[int, State]:
-        """The state before each instruction that can run, once all is settled."""
+    def states_at(self, wanted: Collection[int]) -> dict[int, State]:
+        """The state before each wanted instruction that can run, once all is settled."""
         found: dict[int, State] = {}
 
-        def note(i: int, state: State) -> None:
-            found[i] = dict(state) if i not in found else values.merge(found[i], state)
+        def note(step: Step, state: State) -> None:
+            if step.address in wanted:
+                old = found.get(step.address)
+                found[step.address] = dict(state) if old is None else values.merge(old, state)
 
-        for start in list(self.states):
-            self._path(start, dict(self.states[start]), note)
+        if wanted:
+            for start in list(self.states):
+                self._path(start, dict(self.states[start]), note)
         return found
 
-    def _path(self, start: int, state: State, note: Callable[[int, State], None]) -> None:
+    def _path(self, start: int, state: State, note: Callable[[Step, State], None]) -> None:
         """The straight way from where paths meet to where they meet again."""
         i: int | None = start
         before: Step | None = None
         while i is not None:
             step = self.steps[i]
             self.seen.add(i)
-            note(i, state)
+            note(step, state)
             targets, onward = self._ways(i, step, state)
             equal = self.learned(before, step, state)
             self.apply(step, state)
@@ -252,9 +234,10 @@ class _Bound(Flow):
             return
         ways = self._decided(flags.condition, state) if flags.condition else set()
         told = self._told(flags, state) if flags.kind else state.get(FLAGS)
-        way = next(iter(ways)) if len(ways) == 1 else None
-        chosen = tuple((r, bits, _taken(e, way)) for r, bits, e in step.sets)
-        super().apply(replace(step, sets=chosen), state)
+        if len(ways) == 1 and step.sets:
+            way = next(iter(ways))
+            step = replace(step, sets=tuple((r, bits, _taken(e, way)) for r, bits, e in step.sets))
+        super().apply(step, state)
         state.pop(FLAGS, None)
         if told:
             state[FLAGS] = told
@@ -279,9 +262,9 @@ class _Bound(Flow):
         return {True, False} if None in found else {way for way in found if way is not None}
 
 
-def _taken(expression: Expression, way: bool | None) -> Expression:
+def _taken(expression: Expression, way: bool) -> Expression:
     """Of a choice that the flags decide, what is chosen."""
-    if way is None or expression[0] != "either":
+    if expression[0] != "either":
         return expression
     part = expression[2 if way else 1]
     return part if isinstance(part, tuple) else expression

@@ -12,7 +12,8 @@ from builder import paths
 from builder.analyse import exceptions, telling
 from builder.analyse import hints as hint_table
 from builder.analyse.arguments import path_need
-from builder.analyse.bound import Binding, Body, Outcome, outcome
+from builder.analyse.body import Binding, Body, Outcome
+from builder.analyse.bound import outcome
 from builder.analyse.collecting import paused
 from builder.analyse.hints import Hint
 from builder.analyse.passing import Look

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import product
 from typing import TYPE_CHECKING
 
-from builder.analyse.bound import Binding, Body, Outcome
+from builder.analyse.body import Binding, Body, Outcome
 from builder.analyse.sites import Site
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ import msgspec
 
 from builder.analyse import golang
 from builder.analyse.arch import of
-from builder.analyse.bound import Outcome, outcome
+from builder.analyse.body import Outcome
+from builder.analyse.bound import outcome
 from builder.analyse.passing import Look, Passing
 from builder.analyse.sites import Call, Site
 from builder.analyse.summary import Export, Summary

@@ -1,6 +1,5 @@
 """What one ELF file contributes, independent of all others: made once per file content, then kept in the store."""
 
-import hashlib
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
@@ -8,10 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from builder.analyse import contents, elf, golang, objects, tables
 from builder.analyse.arch import Unit
 from builder.analyse.bodies import bodies
-from builder.analyse.bound import Body
+from builder.analyse.body import Body
 from builder.analyse.buildid import build_id
 from builder.analyse.collecting import paused
 from builder.analyse.decode import Reader
+from builder.analyse.marks import marks
 from builder.analyse.sites import Call, Site, look
 from builder.analyse.table import names as syscall_names
 from builder.analyse.units import cut
@@ -149,7 +149,7 @@ class _File:
             words=contents.words(file, [n for n, _ in self.imports]),
             texts=self.texts(sites, calls),
             stubs=tuple(i for i, u in enumerate(code.units) if u.stub),
-            marks=self.marks(calls, sites),
+            marks=marks(self.reader, code, [n for n, _ in self.imports], calls, sites),
             go=bool(self.go),
             build=build_id(self.file),
             bodies=bodies(self.reader, code, self.functions, (calls, sites), self.refers),
@@ -287,22 +287,3 @@ class _File:
         passed += [known for c in calls for known in c.arguments.values()]
         values = {v for known in passed for v in known or () if isinstance(v, int)}
         return {v: t for v in values if (t := contents.text(self.file, NAME, v))}
-
-    def marks(self, calls: Iterable[Call], sites: Iterable[Site]) -> dict[int, str]:
-        """Digests of the units with a system call whose number is not a constant, and of those that pass a number of
-        their own caller on to syscall(2)."""
-        generic = {-1 - i for i, (name, _) in enumerate(self.imports) if name == "syscall"}
-        units = {call.unit for call in calls if call.numbers is None}
-        units |= {site.unit for site in sites if site.callee in generic and _passes_on(site)}
-        return {i: self.mark(self.code.units[i]) for i in sorted(units)}
-
-    def mark(self, unit: Unit) -> str:
-        """A digest of a unit's code without what a linker fills in."""
-        reader = self.reader
-        low, high = (reader.low, reader.high) if reader.fixed else (0, 0)
-        code = reader.arch.masked(reader.bytes_of(unit.start, unit.end), unit.start, low, high)
-        return hashlib.sha256(code).hexdigest()[:32]
-
-
-def _passes_on(site: Site) -> bool:
-    return any(isinstance(v, str) for known in site.values.values() for v in known or ())
