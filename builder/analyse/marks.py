@@ -1,4 +1,4 @@
-"""Digests of functions with an open system call: `exceptions` knows them by these, whatever a linker filled in (pure)."""
+"""Digests of functions with an open system call: `exceptions` knows them by these, whatever a linker filled in."""
 
 import hashlib
 from collections.abc import Iterable, Sequence

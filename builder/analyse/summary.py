@@ -84,10 +84,10 @@ class Summary(Value, frozen=True, array_like=True):
 def summarise(data: bytes, name: str) -> Summary:
     """The summary of an ELF file's content; `name` is how errors call the file. Raises AnalysisError."""
     with paused():
-        return _File(data, name).summary()
+        return File(data, name).summary()
 
 
-class _File:
+class File:
     """One file while it is summarised."""
 
     def __init__(self, data: bytes, name: str) -> None:

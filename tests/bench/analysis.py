@@ -131,6 +131,22 @@ def of_small(programs: Sequence[small.Small], why: bool) -> list[score.Score]:
     return found
 
 
+FILE = """
+import pathlib, resource, sys, time
+from builder.analyse.summary import summarise
+data = pathlib.Path(sys.argv[1]).read_bytes()
+started = time.perf_counter()
+found = summarise(data, sys.argv[1])
+seconds, peak = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(f"{sys.argv[1]}: {len(data) / 1e6:.0f} MB, {seconds:.1f} s, {peak / 1024:.0f} MiB, {len(found.starts)} nodes")
+"""
+
+
+def of_file(path: Path) -> None:
+    """Seconds and memory of one file's summary, in a process of its own."""
+    subprocess.run([sys.executable, "-c", FILE, str(path)], cwd=HERE, check=True)
+
+
 def summary(what: str, scores: Sequence[score.Score]) -> None:
     """Means over some programs and the sum of what was missed."""
     if scores:
@@ -151,7 +167,11 @@ def main() -> None:
     parser.add_argument("--source", help="a checkout whose builder/ and recipes/ are measured (default: this one)")
     parser.add_argument("--live", action="store_true", help="record servers anew instead of using the kept traces")
     parser.add_argument("--why", action="store_true", help="the evidence of every need that was not traced")
+    parser.add_argument("--file", type=Path, help="only the seconds and the memory that this file's summary takes")
     wanted = parser.parse_args()
+    if wanted.file:
+        of_file(wanted.file)
+        return
     every = {program.name: program for program in small.programs()}
     names = [n for name in wanted.names for n in (servers.NAMES if name == "servers" else [name])]
     chosen = [n for name in names for n in (every if name == "small" else [name])]

@@ -30,7 +30,8 @@ def test_no_call_of_a_server_is_missed(name: str, store: Store) -> None:
     hinted = judge.judged(truth, store, hinted=True)
     assert hinted.misses == ()
     assert set(hinted.feature_misses) <= set(found.feature_misses)
-    assert set(servers.earlier().get(name, ())) - set(hinted.static) == set()
+    if truth.case.start is None:  # else the hints know a configuration, and the earlier study had another
+        assert set(servers.earlier().get(name, ())) - set(hinted.static) == set()
 
 
 @pytest.mark.parametrize("name", ["nginx", "redis", "memcached", "httpd-musl"])
