@@ -2,16 +2,18 @@
 
 import os
 import sys
-from pathlib import Path
 
 from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task
 
 from builder import cli
+from builder.cli import APP, ROOT
+from builder.rebuild_tasks import approve, ci, lock, outdated, rebuild, rollback
+from builder.watch_tasks import events, logs, monitor, ps, stop, top
 
-ROOT = Path(__file__).parent
-APP = "name of an image definition, images/NAME/image.toml"
+# Invoke takes every task that this module names
+__all__ = ["approve", "ci", "events", "lock", "logs", "monitor", "outdated", "ps", "rebuild", "rollback", "stop", "top"]
 
 
 @task(
@@ -54,17 +56,30 @@ def build(
         "accelerator": "kvm or tcg instead of what the probe finds",
         "memory": "MiB (default: the definition's)",
         "disk": "file of the data disk, made when it is not there (default: in the user's data folder)",
+        "secret": "NAME=FILE, hand over a secret the image declares (repeatable)",
+        "detach": "in the background: returns when it is healthy; see ps, logs, events, top and stop",
     },
-    iterable=["publish"],
+    iterable=["publish", "secret"],
 )
 @cli.mapped
 def run(
-    _context: Context, publish: list[str], app: str = "", accelerator: str = "", memory: int = 0, disk: str = ""
+    _context: Context,
+    publish: list[str],
+    secret: list[str],
+    app: str = "",
+    accelerator: str = "",
+    memory: int = 0,
+    disk: str = "",
+    detach: bool = False,
 ) -> None:
     """Boot a built image in the foreground; Ctrl-C stops it cleanly."""
-    from builder import commands  # noqa: PLC0415
+    from builder import commands_run  # noqa: PLC0415
 
-    raise Exit(code=commands.run(ROOT, app, publish, accelerator, memory, disk))
+    asked = commands_run.Asked(publish, accelerator, memory, disk, secret)
+    if detach:
+        commands_run.run_detached(ROOT, app, asked)
+        return
+    raise Exit(code=commands_run.run(ROOT, app, asked))
 
 
 @task(
@@ -194,7 +209,13 @@ def clean(_context: Context, app: str = "", cache: bool = False) -> None:
 def test(context: Context, fast: bool = False) -> None:
     """Run the tests."""
     choice = ["-m", "not slow and not vm"] if fast else []
-    _own(context, ["-m", "pytest", "-n", str(len(os.sched_getaffinity(0))), "--dist", "loadgroup", *choice])
+    _own(context, ["-m", "pytest", "-n", str(len(os.sched_getaffinity(0))), *choice])
+
+
+@task(help={"json": "print one JSON document on stdout", "write": "put the table into docs/reference/attacks.md"})
+def attack(context: Context, json: bool = False, write: bool = False) -> None:
+    """Attack a vulnerable image from inside, step by step: what was blocked, and what was seen."""
+    _own(context, ["-m", "tests.attack", *(["--json"] if json else []), *(["--write"] if write else [])])
 
 
 @task

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 from msgspec import UNSET
 
-from builder import paths, pipeline
+from builder import agents, application, paths
 from builder.analyse import elf, plugins, spots
 from builder.analyse import needs as analysis
 from builder.analyse.buildid import build_id
@@ -85,15 +85,24 @@ class Subject:
 def load_app(place: Place, app: str, store: Store, lock: lockfile.Lock | None = None) -> Subject:
     """An image's application, from its lock (or another one), its closure complete. Errors as those of a build."""
     definition = definition_file.load(place.images, app)
-    folder = place.images / app
-    lock = lock or lockfile.read_lock(folder / "image.lock")
-    found = gather.gather(definition, folder, lock, store, pipeline.missing_libraries(definition))
-    tree = pipeline.whole_tree(found.available, found.overlay)
-    needs = pipeline.analyse(tree, definition, place, store)
-    hints = pipeline.hints_for(tree, definition, place)
+    lock = lock or lockfile.read_lock(place.images / app / "image.lock")
+    return subject(place, definition, gathered(place, definition, store, lock), store)
+
+
+def gathered(place: Place, definition: Definition, store: Store, lock: lockfile.Lock | None) -> gather.Gathered:
+    """The inputs of an image under a lock. Errors as those of a build."""
+    folder = place.images / definition.name
+    return agents.gathered(definition, agents.choose(definition, place.recipes), folder, lock, store)
+
+
+def subject(place: Place, definition: Definition, found: gather.Gathered, store: Store) -> Subject:
+    """The application among gathered inputs, analysed."""
+    tree = application.whole_tree(found.available, found.overlay)
+    hints = application.hints_for(tree, definition, place.recipes)
+    needs = application.analyse(tree, definition, hints, store)
     opened = plugins.discover(tree, needs.closure, environment=definition.run.environment)
     versions = {package.name: package.version for package in found.lock.packages}
-    return Subject(app, tree, needs, store, versions, definition, opened, hints)
+    return Subject(definition.name, tree, needs, store, versions, definition, opened, hints)
 
 
 def load_file(name: str, root: Path, store: Store) -> Subject:

@@ -3,15 +3,15 @@
 import posixpath
 from collections.abc import Sequence
 
+from builder import agents, analysing
 from builder.analyse import alone, implied
-from builder.analyse import closure as loader
 from builder.analyse import needs as analysis
 from builder.analyse.reach import Node
 from builder.analysing import CALL, Subject, switched_on
 from builder.analysis_documents import Saving, Tier
-from builder.compile import agent as agent_compiler
 from builder.configure import recipes, request
 from builder.edges.store import Store
+from builder.inputs import lockfile
 from builder.model import Need
 from builder.pipeline import Place
 
@@ -22,8 +22,10 @@ def kept_anyway(place: Place, subject: Subject, store: Store) -> frozenset[str]:
     if definition is None:
         return frozenset()
     network = bool(definition.network.ports)
-    agent = agent_compiler.build(place.recipes / "agents" / definition.agent.name, store, network=network)
-    needs = analysis.analyse(agent, loader.resolve(agent, ["/init"]), store, by="agent")
+    chosen = agents.choose(definition, place.recipes)
+    lock = lockfile.read_lock(place.images / definition.name / "image.lock")
+    found = analysing.gathered(place, definition, store, lock)
+    needs = agents.analyse(chosen, agents.build(definition, place.recipes, store), found, place.recipes, store)
     wanted = implied.merge(needs.needs, implied.by_definition(definition))
     platform = recipes.load_platform(place.recipes, definition.machine.platform)
     profile = recipes.load_profile(place.recipes, definition.profile)

@@ -5,7 +5,8 @@ from typing import Literal
 
 from msgspec import UNSET, UnsetType
 
-from builder.model import SCHEMA_VERSION, Unresolved, Value
+from builder.model import Unresolved
+from builder.value import SCHEMA_VERSION, Value
 
 Tier = Literal["traced", "reachable", "hinted out", "unresolved"]
 TIERS: tuple[Tier, ...] = ("traced", "reachable", "hinted out", "unresolved")
@@ -105,6 +106,20 @@ class Saving(Value, frozen=True):
     chain: tuple[str, ...] = ()
 
 
+class AgentCost(Value, frozen=True):
+    """What an image has for its agent alone: system calls and kernel options that nobody else asks for, files with
+    their size as they are and with gzip; `resident_bytes` is the memory that the agent had in use when a smoke test
+    asked (0: not known)."""
+
+    name: str
+    syscalls: tuple[str, ...]
+    options: tuple[str, ...]
+    files: int
+    program_bytes: int
+    gzip_bytes: int
+    resident_bytes: int = 0
+
+
 class Analysis(Value, frozen=True):
     """The answer of `invoke analyse`: `app` or `file` says of what."""
 
@@ -120,6 +135,7 @@ class Analysis(Value, frozen=True):
     file: str | UnsetType = UNSET
     traced: bool = False
     hints: tuple[str, ...] = ()  # names of those that hold
+    agent_cost: AgentCost | UnsetType = UNSET  # of an image
     seconds: float = 0.0
     schema: int = SCHEMA_VERSION
 

@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import msgspec
@@ -14,8 +15,10 @@ from invoke.exceptions import Exit
 from builder.console import Console
 from builder.edges.store import WouldMake
 from builder.errors import BuilderError, Interrupted, StorageError
-from builder.model import SCHEMA_VERSION
+from builder.value import SCHEMA_VERSION
 
+ROOT = Path(__file__).parents[1]  # the checkout
+APP = "name of an image definition, images/NAME/image.toml"
 P = ParamSpec("P")
 R = TypeVar("R")
 DISK_ERRORS = {

@@ -2,29 +2,28 @@
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-import msgspec
-
-from builder import results
+from builder import growth, results
 from builder.boot import accelerator as accelerators
-from builder.boot.command import own_ports
 from builder.cli import emit
 from builder.configure import recipes
 from builder.console import Console
 from builder.definition import Definition
 from builder.documents import ImageFiles, ImageNeeds, ImageOptions, Report
-from builder.edges.store import Store, WouldMake, cache_root, data_root
+from builder.edges import promotion, secret_files
+from builder.edges.store import Store, WouldMake, cache_root
 from builder.errors import DefinitionError, HostError, SmokeError
 from builder.inputs import definition_file
 from builder.ledger import Ledger
-from builder.model import SCHEMA_VERSION, Image, Platform, Verdict
+from builder.model import Image, Platform, Verdict
 from builder.pipeline import STAGES, Place, Wishes
 from builder.pipeline import build as build_image
 from builder.report import explain as explanations
 from builder.report import summary
+from builder.value import SCHEMA_VERSION
 
 
 def wishes(platform: str, profile: str, accelerator: str, smoke: bool, no_smoke: bool, jobs: int) -> Wishes:
@@ -42,7 +41,7 @@ def build(root: Path, app: str, wanted: Wishes, *, as_json: bool, dry: bool) -> 
     place, store, console = Place(root), Store(dry=dry), Console(quiet=dry)
     ledger = Ledger(store, console, results.last_records(place, app))
     try:
-        built = build_image(app, place, wanted, store, ledger, console)
+        built = build_image(app, place, wanted, store, ledger, console, inspect=growth.inspector(place, app, console))
     except WouldMake:
         _plan(app, ledger, as_json)
         return
@@ -52,7 +51,7 @@ def build(root: Path, app: str, wanted: Wishes, *, as_json: bool, dry: bool) -> 
     document, folder = results.save(built, ledger, place, store)
     if built.verdict is not None and not built.verdict.passed:
         raise _failure(app, built.verdict, folder)
-    results.save_lock(built, place)
+    results.save_lock(built, place, store)
     if as_json:
         emit(document)
         return
@@ -89,41 +88,6 @@ def _failure(app: str, verdict: Verdict, folder: Path) -> SmokeError:
     )
 
 
-def run(root: Path, app: str, publish: Sequence[str], accelerator: str, memory_mib: int, disk_file: str) -> int:
-    """Boot a built image in the foreground and return its exit code."""
-    from builder.boot import run as foreground  # noqa: PLC0415
-
-    place = Place(root)
-    image, platform = built(place, app)
-    if memory_mib:
-        image = msgspec.structs.replace(image, memory_mib=memory_mib)
-    disk = Path(disk_file or data_root() / "disks" / f"{app}.img").absolute() if image.disk_mib else None
-    ports = published(publish, image)
-    return foreground.run(image, platform, accelerators.choose(platform, accelerator), publish=ports, disk=disk)
-
-
-def published(wanted: Sequence[str], image: Image) -> Mapping[int, int]:
-    """Guest port → host port. Without a wish each guest port is published as itself, low ones from 8000 up.
-
-    Raises DefinitionError for a wish that is not two port numbers, and for a port that is given twice.
-    """
-    if not wanted:
-        return own_ports(image)
-    pairs: dict[int, int] = {}
-    for wish in wanted:
-        host, _, guest = wish.partition(":")
-        if not (_is_port(host) and _is_port(guest)):
-            raise DefinitionError(f"--publish {wish}: not HOST:GUEST", "for example --publish 8080:80")
-        if int(guest) in pairs or int(host) in pairs.values():
-            raise DefinitionError(f"--publish {wish}: a port of it is published already")
-        pairs[int(guest)] = int(host)
-    return pairs
-
-
-def _is_port(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= 5 and 1 <= int(text) <= 65535
-
-
 def smoke(root: Path, app: str, accelerator: str, *, as_json: bool, least: bool) -> None:
     """Boot a built image, run its checks, print the verdict."""
     from builder.analyse.table import names  # noqa: PLC0415
@@ -135,13 +99,18 @@ def smoke(root: Path, app: str, accelerator: str, *, as_json: bool, least: bool)
     chosen = accelerators.choose(platform, accelerator)
     scratch = cache_root() / "smoke" / f"{app}-asked"
     scratch.mkdir(parents=True, exist_ok=True)
+    secrets = secret_files.of_tests(definition, place.images / app)
     if least:
-        found = smoke_test.least_memory(definition, image, platform, chosen, scratch=scratch, syscall_names=names())
+        found = smoke_test.least_memory(
+            definition, image, platform, chosen, scratch=scratch, syscall_names=names(), secrets=secrets
+        )
         emit({"schema": SCHEMA_VERSION, "app": app, "least_memory_mib": found}) if as_json else print(  # noqa: T201
             f"{app}: every check passes with {found} MiB, not with less"
         )
         return
-    verdict = smoke_test.smoke(definition, image, platform, chosen, scratch=scratch, syscall_names=names())
+    verdict = smoke_test.smoke(
+        definition, image, platform, chosen, scratch=scratch, syscall_names=names(), secrets=secrets
+    )
     if as_json:
         emit(verdict)
     else:
@@ -169,7 +138,7 @@ def built(place: Place, app: str) -> tuple[Image, Platform]:
     """The image in `dist/` as a value to boot, and its platform. Raises DefinitionError when it is not built."""
     definition_file.load(place.images, app)  # names what is near when there is no such image
     known = results.load(place, app, Report)
-    folder = place.dist / app
+    folder = place.dist / app / promotion.CURRENT
     image = Image(
         name=app,
         kernel=str(folder / "kernel"),
@@ -179,8 +148,10 @@ def built(place: Place, app: str) -> tuple[Image, Platform]:
         platform=known.platform,
         ports=known.ports,
         agent_port=known.agent_port,
+        agent_pages=known.agent_pages,
         disk_mib=known.disk_mib,
         layers=known.layers,
+        secrets=known.secrets,
     )
     return image, recipes.load_platform(place.recipes, known.platform)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 from msgspec import UNSET
 
-from builder import against, analysing, analysing_alone, commands, comparing, explaining
+from builder import against, agent_costs, analysing, analysing_alone, commands, comparing, explaining
 from builder.analyse import witness
 from builder.analysing import Subject
 from builder.analysis_documents import Analysis, Call, Feature
@@ -54,6 +54,10 @@ def analyse(checkout: Path, asked: Asked, *, as_json: bool) -> None:
     if asked.alone:
         kept = analysing_alone.kept_anyway(place, subject, store)
         found = msgspec.structs.replace(found, alone=analysing_alone.savings(subject, rules, kept))
+    elif subject.definition is not None and not asked.syscall:
+        found = msgspec.structs.replace(
+            found, agent_cost=agent_costs.of_image(place, subject, subject.definition, store)
+        )
     found = msgspec.structs.replace(found, seconds=round(time.monotonic() - started, 3))
     if as_json:
         emit(found)

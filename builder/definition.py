@@ -3,20 +3,16 @@
 Unknown keys and wrong types are errors that carry the key path; what is optional has the default users would expect.
 """
 
+import posixpath
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
-from builder.model import Port, Value
-
-# \Z, not $: that would also match before a line feed at the end
-Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}\Z")]
-GuestPath = Annotated[str, Meta(pattern=r"^/[^\x00\n]*\Z")]
-User = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,31}\Z")]  # ends up in passwd(5)
-
-# a package's name (Debian policy 5.6.1), optionally with a version (5.6.12); never an option of apt-get
-Pinned = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9+.-]+(=[A-Za-z0-9.+:~-]+)?\Z")]
+from builder.definition_guard import Protect, RuleEntry
+from builder.definition_words import SECRETS, GuestPath, Name, Pinned, SecretName, User
+from builder.model import Port
+from builder.value import Value
 
 
 class DebianSource(Value, frozen=True, tag="debian", tag_field="kind"):
@@ -47,6 +43,7 @@ class Run(Value, frozen=True):
     restart: Literal["never", "on-failure", "always"] = "on-failure"
     stop_signal: Literal["TERM", "INT", "QUIT", "HUP", "USR1", "USR2"] = "TERM"
     stop_timeout_s: Annotated[float, Meta(gt=0, le=600)] = 5.0
+    processes: Annotated[int, Meta(ge=0, le=1048576)] = 256
     open_files: Annotated[int, Meta(ge=16, le=1048576)] = 1024
 
 
@@ -78,6 +75,24 @@ class Files(Value, frozen=True):
     plugins: tuple[GuestPath, ...] = ()
     directories: tuple[Directory, ...] = ()
     tmpfs: tuple[Tmpfs, ...] = ()
+
+
+class Secret(Value, frozen=True):
+    """A value that the host hands over at boot: a file in memory that nobody in the guest can change, `path`, which
+    `user` (default: `run.user`) may read. `test_file`, a file beside image.toml, is handed over by the smoke test and
+    the trace alone, and never goes into the image."""
+
+    name: SecretName
+    path: GuestPath | None = None  # default: /run/secrets/NAME
+    user: User | None = None
+    mode: Annotated[str, Meta(pattern=r"^04[04][04]\Z")] = "0400"
+    test_file: str = ""
+
+    @property
+    def place(self) -> str:
+        """Where the path leads: the file itself is always in the secrets' own file system."""
+        outside = self.path is None or posixpath.dirname(posixpath.normpath(self.path)) != SECRETS
+        return f"{SECRETS}/{self.name if outside or self.path is None else posixpath.basename(self.path)}"
 
 
 class Network(Value, frozen=True):
@@ -118,11 +133,50 @@ class HintEntry(Value, frozen=True):
     unless: tuple[str, ...] = ()
 
 
+class Policy(Value, frozen=True):
+    """What a new version may bring. `growth`: `free`, or `approved`, which refuses a need of the application that
+    `approved.json` does not list."""
+
+    growth: Literal["free", "approved"] = "free"
+
+
 class AgentChoice(Value, frozen=True):
-    """The agent layer: a folder under `recipes/agents/`; its port serves `/metrics` and `/healthz` in the guest."""
+    """The agent layer: a folder under `recipes/agents/`; its port serves `/metrics` and `/healthz` in the guest, and
+    every `heartbeat_s` seconds it gives a sign of life on the console (0: never). Every `verify_s` seconds (0: never)
+    it compares the image's files with their baked-in digests; with `verify_first` also before it starts the
+    application, which it then does only when none differs."""
 
     name: Name = "kiln"
     port: Port = 9100
+    heartbeat_s: Annotated[int, Meta(ge=0, le=3600)] = 10
+    verify_s: Annotated[int, Meta(ge=0, le=604800)] = 3600
+    verify_first: bool = False
+
+
+class HealthCheck(Value, frozen=True):
+    """What the agent asks the application from inside: that `tcp` takes connections, or that `http` on `port` answers
+    with a status from 200 to 399. Failures in the first `start_s` seconds of the application do not count."""
+
+    tcp: Port | None = None
+    http: Annotated[str, Meta(pattern=r"^/[!-~]{0,254}\Z")] | None = None
+    port: Port | None = None  # with http; default: the first of network.ports
+    interval_s: Annotated[float, Meta(ge=0.1, le=3600)] = 10.0
+    timeout_s: Annotated[float, Meta(ge=0.1, le=3600)] = 2.0
+    failures: Annotated[int, Meta(ge=1, le=1000)] = 3
+    start_s: Annotated[float, Meta(ge=0, le=86400)] = 10.0
+
+
+class Health(Value, frozen=True):
+    """When the application is well, beyond listening on every port: `ready` decides what `/healthz` says, and after
+    `failures` of `live` in a row the application is ended, as if it had crashed."""
+
+    ready: HealthCheck | None = None
+    live: HealthCheck | None = None
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether there is a check at all."""
+        return self.ready is not None or self.live is not None
 
 
 class HttpCheck(Value, frozen=True, tag="http", tag_field="kind"):
@@ -186,13 +240,18 @@ class Definition(Value, frozen=True):
     run: Run
     description: str = ""
     files: Files = Files()
+    secret: tuple[Secret, ...] = ()
     network: Network = Network()
     disk: Disk | None = None
     machine: Machine = Machine()
     profile: Name = "lean"
     needs: Declared = Declared()
     hint: tuple[HintEntry, ...] = ()
+    policy: Policy = Policy()
     agent: AgentChoice = AgentChoice()
+    health: Health = Health()
+    protect: Protect = Protect()
+    rule: tuple[RuleEntry, ...] = ()
     smoke: Smoke = Smoke()
     trace: Workload = Workload()
     name: str = ""  # set from the folder's name when it is read

@@ -2,16 +2,20 @@
 
 from collections.abc import Mapping
 
-from builder.model import SCHEMA_VERSION, Kernel, Layer, Need, Needs, Option, Package, Value, Verdict
+from builder.analysis_documents import AgentCost
+from builder.model import Kernel, Layer, Need, Needs, Option, Package, Verdict
+from builder.value import SCHEMA_VERSION, Value
 
 
 class StageRecord(Value, frozen=True):
-    """One stage of a build: digests of what went in, whether the store had the result, and how long it took."""
+    """One stage of a build: digests of what went in, whether the store had the result, and how long it took; `made_s`
+    is how long it took when something was really made for it, now or in an earlier build (0: not known)."""
 
     name: str
     inputs: Mapping[str, str]
     cached: bool
     seconds: float
+    made_s: float = 0.0
 
 
 class Report(Value, frozen=True):
@@ -34,6 +38,9 @@ class Report(Value, frozen=True):
     ports: tuple[int, ...] = ()
     agent_port: int = 0
     disk_mib: int = 0
+    secrets: tuple[str, ...] = ()  # names of what must be handed over at boot
+    agent_pages: tuple[tuple[str, str], ...] = ()  # path, samples that are all 1 there
+    agent_cost: AgentCost | None = None
     verdict: Verdict | None = None  # None: not checked (--no-smoke)
     schema: int = SCHEMA_VERSION
 
@@ -71,3 +78,26 @@ class ImageFiles(Value, frozen=True):
 
     files: tuple[PlacedFile, ...]
     schema: int = SCHEMA_VERSION
+
+
+class Running(Value, frozen=True):
+    """`machine.json`: a machine that was started. `ports` is guest port → host port on loopback; `agent_port` the
+    host's port for the agent's, 0 without; `started` is in seconds since 1970, `pid` its keeper's process."""
+
+    id: str
+    app: str
+    pid: int
+    started: float
+    accelerator: str
+    memory_mib: int
+    ports: Mapping[int, int]
+    agent_port: int = 0
+    version: str = ""  # of the image: the start of its kernel's and layers' digests
+    schema: int = SCHEMA_VERSION
+
+
+class Ended(Value, frozen=True):
+    """`ended.json`: the machine's exit code, and when it ended in seconds since 1970."""
+
+    code: int
+    at: float

@@ -74,3 +74,9 @@ class StorageError(BuilderError):
     """The host's disk is full, read-only or not permitted: nothing half-written is left behind."""
 
     exit_code = 11
+
+
+class PolicyError(BuilderError):
+    """The image asks for more than its policy allows: somebody has to approve it first."""
+
+    exit_code = 12

@@ -30,7 +30,9 @@ class Ledger:
             self.pending = (name, self.why(name, inputs))
             raise
         cached = len(self.store.made) == made
-        self.records.append(StageRecord(name, dict(inputs), cached, round(time.monotonic() - started, 3)))
+        took = round(time.monotonic() - started, 3)
+        earlier = self.before[name].made_s if name in self.before else 0.0
+        self.records.append(StageRecord(name, dict(inputs), cached, took, earlier if cached else took))
 
     def why(self, name: str, inputs: Mapping[str, str]) -> str:
         """Why a stage cannot take its result from the store, in terms of the last build's inputs."""

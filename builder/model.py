@@ -4,18 +4,12 @@ The words are those of `docs/reference/vocabulary.md`: a *definition* says what 
 made from, *needs* are what the application asks of a kernel, a *platform* is the machine it boots on.
 """
 
-import hashlib
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct, field, json
+from msgspec import Meta, field
 
-SCHEMA_VERSION = 1  # of every JSON document Kiln prints or writes
-
-
-class Value(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=False):
-    """Base of all values: immutable, comparable, and strict about unknown keys when decoded."""
-
+from builder.value import SCHEMA_VERSION, Value, digest
 
 # ---- inputs ---------------------------------------------------------------------------------------------------
 
@@ -191,7 +185,6 @@ class Platform(Value, frozen=True):
     """A machine to boot on (`recipes/platforms/<name>.toml`): options its drivers need and how QEMU is started.
 
     `network_device` and `block_device` are QEMU `-device` values; `{netdev}` and `{drive}` are replaced by ids.
-    `features` are needs the platform itself brings, such as `console:serial`.
     """
 
     name: str
@@ -207,6 +200,7 @@ class Platform(Value, frozen=True):
     options: tuple[OptionSetting, ...]
     network_options: tuple[OptionSetting, ...] = ()  # only when the image has a network
     block_options: tuple[OptionSetting, ...] = ()  # only when the image has a disk
+    secret_parameters: tuple[str, ...] = ()  # of the kernel, only when the image has secrets
 
 
 class Profile(Value, frozen=True):
@@ -241,9 +235,11 @@ class Image(Value, frozen=True):
     memory_mib: int
     platform: str
     ports: tuple[int, ...] = ()
-    agent_port: int = 0  # 0: the image has no network
+    agent_port: int = 0  # 0: the agent serves no pages, else page → samples that are all 1 there
+    agent_pages: tuple[tuple[str, str], ...] = (("/healthz", ""), ("/metrics", "kiln_application_up"))
     disk_mib: int = 0  # 0: no disk
     layers: tuple[Layer, ...] = ()
+    secrets: tuple[str, ...] = ()  # names of what must be handed over at boot
 
 
 class Accelerator(Value, frozen=True):
@@ -288,13 +284,7 @@ class Verdict(Value, frozen=True):
 Port = Annotated[int, Meta(ge=1, le=65535)]
 
 
-def digest(value: object) -> str:
-    """SHA-256 of a value's canonical JSON: equal values have equal digests on every machine."""
-    return hashlib.sha256(json.encode(value, order="sorted")).hexdigest()
-
-
 def digest_tree(tree: Tree) -> str:
     """Digest of a file tree's entries, wherever their contents lie on this machine."""
-    return digest(
-        [(f.path, f.kind, f.mode, f.uid, f.gid, f.target, f.sha256, f.device) for _, f in sorted(tree.items())]
-    )
+    entries = (f for _, f in sorted(tree.items()))
+    return digest([(f.path, f.kind, f.mode, f.uid, f.gid, f.target, f.sha256, f.device) for f in entries])

@@ -7,6 +7,8 @@ from typing import Protocol, runtime_checkable
 
 from builder.model import File, Tree
 
+DIGESTS = "/etc/kiln/digests"  # in the guest: what its files were when they were built; follows from all the others
+SCRATCH = "/tmp"  # noqa: S108 - of the guest
 MAX_LINKS = 40  # the kernel's own limit (include/linux/namei.h, MAXSYMLINKS)
 
 

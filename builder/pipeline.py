@@ -10,24 +10,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from builder.analyse import closure as loader
+from builder import agents, application
+from builder.agent_recipe import Agent
 from builder.analyse import hints as hinting
 from builder.analyse import implied, witness
 from builder.analyse import needs as analysis
-from builder.analyse import plugins as opened
 from builder.analyse import table as syscall_table
-from builder.analyse.configured import Start
-from builder.assemble import layers as layering
 from builder.assemble import rootfs as root_file_system
 from builder.boot import accelerator as accelerators
 from builder.boot import checked
-from builder.compile import agent as agent_compiler
 from builder.compile import kernel as kernel_compiler
 from builder.compile import source as kernel_source
 from builder.configure import recipes, request
 from builder.configure import resolve as kconfig
 from builder.console import Console
 from builder.definition import Definition
+from builder.edges import secret_files
 from builder.edges.store import Store
 from builder.errors import DefinitionError
 from builder.inputs import definition_file, gather, lockfile
@@ -45,11 +43,10 @@ from builder.model import (
     Profile,
     Tree,
     Verdict,
-    digest,
     digest_tree,
 )
-from builder.paths import expand
 from builder.trace import document
+from builder.value import digest
 
 STAGES = ("inputs", "agent", "needs", "source", "configure", "kernel", "assemble", "smoke")
 
@@ -94,8 +91,10 @@ class Built:
     definition: Definition
     platform: Platform
     profile: Profile
-    lock: lockfile.Lock
+    gathered: gather.Gathered
     needs: Needs  # of the application
+    chosen: Agent
+    agent: Tree  # process 1
     agent_needs: Needs
     config: KernelConfig
     source: KernelSource
@@ -104,34 +103,55 @@ class Built:
     image: Image
     verdict: Verdict | None
 
+    @property
+    def lock(self) -> lockfile.Lock:
+        """The packages it was really made from."""
+        return self.gathered.lock
 
-def build(app: str, place: Place, wishes: Wishes, store: Store, ledger: Ledger, console: Console) -> Built:
-    """Build, boot and check one image. Raises the error of the stage that failed; a failed smoke test is no error
-    here: it is the verdict."""
+
+Inspect = Callable[[Definition, Needs], None]  # told what was found, before anything is made of it; may refuse
+
+
+def build(
+    app: str,
+    place: Place,
+    wishes: Wishes,
+    store: Store,
+    ledger: Ledger,
+    console: Console,
+    *,
+    lock: lockfile.Lock | None = None,
+    inspect: Inspect | None = None,
+) -> Built:
+    """Build, boot and check one image, under its own lock or another one. Raises the error of the stage that failed; a
+    failed smoke test is no error here: it is the verdict."""
     definition = definition_file.load(place.images, app)
     platform = recipes.load_platform(place.recipes, wishes.platform or definition.machine.platform)
     profile = recipes.load_profile(place.recipes, wishes.profile or definition.profile)
+    chosen = agents.choose(definition, place.recipes)
     folder = place.images / app
 
     with ledger.stage("inputs", {"definition": digest(definition)}) as stage:
-        lock = lockfile.read_lock(folder / "image.lock")
-        gathered = gather.gather(definition, folder, lock, store, missing_libraries(definition))
+        lock = lock or lockfile.read_lock(folder / "image.lock")
+        gathered = agents.gathered(definition, chosen, folder, lock, store)
         stage.say(f"{len(gathered.lock.packages)} packages, digests verified")
 
     with ledger.stage("agent", {"agent": definition.agent.name}) as stage:
-        network = bool(definition.network.ports)
-        agent = agent_compiler.build(place.recipes / "agents" / definition.agent.name, store, network=network)
-        stage.say(f"{definition.agent.name}, {sum(f.size_bytes for f in agent.values()) / 1000:.0f} kB")
+        agent = agents.build(definition, place.recipes, store)
+        stage.say(f"{chosen.name}, {sum(f.size_bytes for f in agent.values()) / 1000:.0f} kB")
 
     with ledger.stage("needs", {"application": gathered.key, "agent": digest_tree(agent)}) as stage:
-        tree = whole_tree(gathered.available, gathered.overlay)
-        needs = analyse(tree, definition, place, store)
-        _witnessed(app, folder, tree, needs, hints_for(tree, definition, place), store)
-        agent_needs = analysis.analyse(agent, loader.resolve(agent, ["/init"]), store, by="agent")
+        tree = application.whole_tree(gathered.available, gathered.overlay)
+        hints = application.hints_for(tree, definition, place.recipes)
+        needs = application.analyse(tree, definition, hints, store)
+        _witnessed(app, folder, tree, needs, hints, store)
+        agent_needs = agents.analyse(chosen, agent, gathered, place.recipes, store)
         wanted = implied.merge(needs.needs, agent_needs.needs, implied.by_definition(definition))
         syscalls = implied.kept(wanted)
         _known_features(definition, place)
         stage.say(_found(needs, syscalls))
+    if inspect:
+        inspect(definition, needs)
 
     with ledger.stage("source", {"kernel": digest(gathered.lock.kernel)}) as stage:
         package, fetch = gather.kernel_package(gathered.lock, store)
@@ -139,7 +159,7 @@ def build(app: str, place: Place, wishes: Wishes, store: Store, ledger: Ledger, 
         stage.say(f"Linux {source.version}, {len(source.patches)} patches")
 
     with ledger.stage("configure", _configuration_inputs(wanted, platform, profile, source, place)) as stage:
-        options = _options(wanted, platform, profile, definition, place)
+        options = options_of(wanted, platform, profile, definition, place)
         config = kconfig.resolve(options, syscalls, source, store)
         stage.say(f"{config.enabled_count} options on, {len(options)} asked for")
 
@@ -149,18 +169,23 @@ def build(app: str, place: Place, wishes: Wishes, store: Store, ledger: Ledger, 
         stage.say(f"{kernel.size_bytes / 1e6:.2f} MB, {len(syscalls)} of {kernel.syscalls_total} system calls")
 
     with ledger.stage("assemble", {"application": gathered.key, "agent": digest_tree(agent)}) as stage:
-        parts = layering.layers(definition, gathered.available, gathered.overlay, needs.closure, agent, store)
+        rules = recipes.load_responses(place.recipes, chosen.base)
+        parts = agents.layers_of(
+            definition, gathered, needs, chosen, agent, agent_needs, rules, syscalls, place.recipes, store
+        )
         rootfs, layers = root_file_system.assemble(parts, store)
         stage.say(f"{rootfs.stat().st_size / 1e6:.2f} MB, {sum(layer.files for layer in layers)} files")
 
-    image = image_of(definition, platform, kernel, rootfs, layers)
-    verdict = _smoke(definition, image, platform, wishes, store, ledger)
+    image = image_of(definition, platform, kernel, rootfs, layers, chosen)
+    verdict = _smoke(definition, image, platform, wishes, store, ledger, folder)
     return Built(
         definition,
         platform,
         profile,
-        gathered.lock,
+        gathered,
         needs,
+        chosen,
+        agent,
         agent_needs,
         config,
         source,
@@ -169,46 +194,6 @@ def build(app: str, place: Place, wishes: Wishes, store: Store, ledger: Ledger, 
         image,
         verdict,
     )
-
-
-def whole_tree(available: Tree, overlay: Tree) -> Tree:
-    """All files with the overlay on top; a folder of the overlay hides no link of the packages (`/lib` → `usr/lib`)."""
-    hidden = (path for path, entry in overlay.items() if entry.kind == "directory" and path in available)
-    return {**available, **overlay, **{path: available[path] for path in hidden}}
-
-
-def programs_of(tree: Tree, definition: Definition) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The programs and the plugins to analyse: the command, and every ELF file that is declared to go in."""
-    included = expand(tree, definition.files.include)
-    executables, objects = loader.split_elf(tree, included)
-    return (definition.run.command[0], *executables), (*expand(tree, definition.files.plugins), *objects)
-
-
-def missing_libraries(definition: Definition) -> Callable[[Tree], tuple[str, ...]]:
-    """What `gather` asks to know which further packages are needed: the libraries that `tree` lacks."""
-
-    def missing(tree: Tree) -> tuple[str, ...]:
-        programs, plugins = programs_of(tree, definition)
-        run = definition.run
-        return opened.missing(tree, programs, plugins, environment=run.environment, directory=run.directory)
-
-    return missing
-
-
-def analyse(tree: Tree, definition: Definition, place: Place, store: Store) -> Needs:
-    """What the application asks of the kernel, by its closure and with the hints that apply."""
-    programs, plugins = programs_of(tree, definition)
-    run = definition.run
-    found = opened.complete(tree, programs, plugins, environment=run.environment, directory=run.directory)
-    hints = hints_for(tree, definition, place)
-    return analysis.analyse(tree, found.files, store, declared=definition.needs, hints=hints)
-
-
-def hints_for(tree: Tree, definition: Definition, place: Place) -> tuple[hinting.Hint, ...]:
-    """The hints whose conditions on files hold: Kiln's own and the definition's."""
-    known = (*hinting.load(place.recipes), *map(hinting.of_entry, definition.hint))
-    start = Start(definition.run.command, definition.run.environment)
-    return hinting.applicable(known, tree, start)
 
 
 def _witnessed(app: str, folder: Path, tree: Tree, needs: Needs, hints: tuple[hinting.Hint, ...], store: Store) -> None:
@@ -234,9 +219,10 @@ def _found(needs: Needs, syscalls: tuple[str, ...]) -> str:
     return text
 
 
-def _options(
+def options_of(
     wanted: tuple[Need, ...], platform: Platform, profile: Profile, definition: Definition, place: Place
 ) -> tuple[Option, ...]:
+    """The kernel options that needs, platform and profile ask for."""
     rules = recipes.load_rules(place.recipes)
     network, disk = bool(definition.network.ports), definition.disk is not None
     return request.request(wanted, rules, platform, profile, network=network, disk=disk)
@@ -255,7 +241,12 @@ def _configuration_inputs(
 
 
 def image_of(
-    definition: Definition, platform: Platform, kernel: Kernel, rootfs: Path, layers: tuple[Layer, ...]
+    definition: Definition,
+    platform: Platform,
+    kernel: Kernel,
+    rootfs: Path,
+    layers: tuple[Layer, ...],
+    agent: Agent,
 ) -> Image:
     return Image(
         name=definition.name,
@@ -265,14 +256,22 @@ def image_of(
         memory_mib=definition.machine.memory_mib,
         platform=platform.name,
         ports=definition.network.ports,
-        agent_port=definition.agent.port if definition.network.ports else 0,
+        agent_port=agent.port,
+        agent_pages=agent.pages,
         disk_mib=definition.disk.size_mib if definition.disk else 0,
         layers=layers,
+        secrets=tuple(secret.name for secret in definition.secret),
     )
 
 
 def _smoke(
-    definition: Definition, image: Image, platform: Platform, wishes: Wishes, store: Store, ledger: Ledger
+    definition: Definition,
+    image: Image,
+    platform: Platform,
+    wishes: Wishes,
+    store: Store,
+    ledger: Ledger,
+    folder: Path,
 ) -> Verdict | None:
     if wishes.smoke == "never":
         return None
@@ -293,6 +292,7 @@ def _smoke(
             store,
             syscall_names=syscall_table.names(),
             forced=wishes.smoke == "forced",
+            secrets=secret_files.of_tests(definition, folder),
         )
         passed = sum(check.passed for check in verdict.checks)
         stage.say(f"{passed} of {len(verdict.checks)} checks passed under {accelerator.name}")

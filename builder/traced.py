@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from msgspec import field
 
-from builder.model import SCHEMA_VERSION, Value
+from builder.value import SCHEMA_VERSION, Value
 
 
 class Spot(Value, frozen=True, order=True):

@@ -10,15 +10,16 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from builder import agents
 from builder.analyse import closure as loader
 from builder.analyse import table as syscall_table
+from builder.application import programs_of, whole_tree
 from builder.assemble import layers as layering
 from builder.assemble import rootfs as root_file_system
 from builder.boot import accelerator as accelerators
 from builder.boot import smoke
 from builder.boot.serial import Event
 from builder.boot.session import Session
-from builder.compile import agent as agent_compiler
 from builder.compile import kernel as kernel_compiler
 from builder.compile import source as kernel_source
 from builder.compile import table as kernel_table
@@ -26,15 +27,17 @@ from builder.configure import permissive, recipes
 from builder.configure import resolve as kconfig
 from builder.console import Console
 from builder.definition import Definition
+from builder.edges import secret_files
 from builder.edges.scratch import kept_folder
 from builder.edges.store import Store
 from builder.errors import SmokeError
 from builder.inputs import definition_file, gather, lockfile
 from builder.ledger import Ledger
-from builder.model import Accelerator, Image, Kernel, Platform, Verdict, digest, digest_tree
-from builder.pipeline import Place, Wishes, image_of, missing_libraries, programs_of, whole_tree
+from builder.model import Accelerator, Image, Kernel, Platform, Verdict, digest_tree
+from builder.pipeline import Place, Wishes, image_of
 from builder.trace import document, merge, recorded
 from builder.traced import Trace
+from builder.value import digest
 
 FURTHER_MIB = 64  # of memory, for a kernel with everything in it and its records
 REPORT_LIMIT_S = 120.0  # for the records to come over the serial console, after the application's own end
@@ -58,18 +61,17 @@ def record(app: str, place: Place, wishes: Wishes, store: Store, ledger: Ledger,
     """
     definition = definition_file.load(place.images, app)
     platform = recipes.load_platform(place.recipes, wishes.platform or definition.machine.platform)
+    chosen = agents.choose(definition, place.recipes)
     folder = place.images / app
 
     with ledger.stage("inputs", {"definition": digest(definition)}) as stage:
         lock = lockfile.read_lock(folder / "image.lock")
-        gathered = gather.gather(definition, folder, lock, store, missing_libraries(definition))
+        gathered = agents.gathered(definition, chosen, folder, lock, store)
         tree = whole_tree(gathered.available, gathered.overlay)
         stage.say(f"{len(gathered.lock.packages)} packages, digests verified")
 
     with ledger.stage("agent", {"agent": definition.agent.name}) as stage:
-        network = bool(definition.network.ports)
-        agents = place.recipes / "agents"
-        agent = agent_compiler.build(agents / definition.agent.name, store, network=network, trace=True)
+        agent = agents.build(definition, place.recipes, store, trace=True)
         stage.say(f"{definition.agent.name}, made for traces")
 
     kernel = _kernel(gathered.lock, platform, place, wishes, store, ledger, console)
@@ -77,16 +79,18 @@ def record(app: str, place: Place, wishes: Wishes, store: Store, ledger: Ledger,
     with ledger.stage("assemble", {"application": gathered.key, "agent": digest_tree(agent)}) as stage:
         programs, plugins = programs_of(tree, definition)
         closure = loader.resolve(tree, programs, plugins)
-        parts = layering.layers(definition, gathered.available, gathered.overlay, closure, agent, store)
+        own = agents.files(agent, gathered, agents.of_companion(chosen, gathered, place.recipes, store))
+        parts = layering.layers(definition, gathered.available, gathered.overlay, closure, own, store, chosen=chosen)
         rootfs, layers = root_file_system.assemble(parts, store)
         stage.say(f"{rootfs.stat().st_size / 1e6:.2f} MB, {sum(layer.files for layer in layers)} files")
 
-    image = image_of(definition, platform, kernel, rootfs, layers)
+    image = image_of(definition, platform, kernel, rootfs, layers, chosen)
     image = replace(image, memory_mib=image.memory_mib + FURTHER_MIB)
     names = syscall_table.names()
     with ledger.stage("trace", {"kernel": kernel.sha256, "workload": digest(workload(definition))}) as stage:
         accelerator = accelerators.choose(platform, wishes.accelerator)
-        verdict, boots = _play(definition, image, platform, accelerator, names)
+        secrets = secret_files.of_tests(definition, folder)
+        verdict, boots = _play(definition, image, platform, accelerator, names, secrets)
         trace = merge.trace(app, boots, {path: entry for _, part in parts for path, entry in part.items()}, names)
         path = document.write(folder, trace)
         passed = len(verdict.checks)
@@ -136,12 +140,17 @@ def workload(definition: Definition) -> Definition:
 
 
 def _play(
-    definition: Definition, image: Image, platform: Platform, accelerator: Accelerator, names: Mapping[int, str]
+    definition: Definition,
+    image: Image,
+    platform: Platform,
+    accelerator: Accelerator,
+    names: Mapping[int, str],
+    secrets: Mapping[str, str],
 ) -> tuple[Verdict, Sequence[recorded.Recorded]]:
     """Boot the image and run the workload: the passing verdict, and what each boot has recorded."""
     scratch = kept_folder("trace", image.name)
     verdict, sessions = smoke.play(
-        workload(definition), image, platform, accelerator, scratch=scratch, syscall_names=names
+        workload(definition), image, platform, accelerator, scratch=scratch, syscall_names=names, secrets=secrets
     )
     if not verdict.passed:
         raise _failure(image.name, verdict, sessions[-1])

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from builder.model import Value
+from builder.value import Value
 
 HERE = Path(__file__).parent
 OTHER = "other"  # the name of a set's row for all values that no other row has

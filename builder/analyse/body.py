@@ -1,6 +1,6 @@
 """A function whose parameters decide what of it runs, as its file's summary keeps it."""
 
-from builder.model import Value
+from builder.value import Value
 
 Known = tuple[int | str, ...] | None  # as in `sites`
 Binding = tuple[int | None, ...]  # the value of each of a body's parameters; None: anything

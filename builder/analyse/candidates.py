@@ -16,7 +16,8 @@ from builder.analyse import elf, nss, opensslconf, tables, versions
 from builder.analyse.elf import Elf
 from builder.analyse.guest import Guest, globbed
 from builder.analyse.machine import MACHINES
-from builder.model import ClosureFile, Value
+from builder.model import ClosureFile
+from builder.value import Value
 
 NAME_SERVICE = b"/etc/nsswitch.conf\0"
 

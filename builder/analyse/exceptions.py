@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from builder.model import Value
+from builder.value import Value
 
 
 class Exemption(Value, frozen=True):

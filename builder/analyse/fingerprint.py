@@ -21,13 +21,13 @@ def prints(file: Elf, summary: Summary) -> Mapping[int, str]:
     arch, found = of(summary.machine), {}
     for unit in range(summary.units):
         if unit not in summary.names and unit not in summary.stubs:
-            code = arch.masked(_code(file, summary, unit), summary.starts[unit], low, high)
-            if len(code) >= SHORTEST:
-                found[unit] = hashlib.sha256(code).hexdigest()[:32]
+            own = arch.masked(code(file, summary, unit), summary.starts[unit], low, high)
+            if len(own) >= SHORTEST:
+                found[unit] = hashlib.sha256(own).hexdigest()[:32]
     return found
 
 
-def _code(file: Elf, summary: Summary, unit: int) -> bytes:
+def code(file: Elf, summary: Summary, unit: int) -> bytes:
     """A unit's bytes: up to the next one, or to the end of the segment."""
     start = summary.starts[unit]
     for segment in file.loads():

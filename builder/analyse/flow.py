@@ -12,6 +12,7 @@ from builder.analyse.arch import Architecture, Step
 from builder.analyse.values import READ_ONLY, Place, State
 
 ONWARD = frozenset(("next", "nop", "syscall", "branch", "call"))  # kinds of steps that run on
+LOW = tuple(f"low{r}" for r in range(64))  # where a state keeps a register's lowest byte
 LEADS = frozenset(("jump", "branch"))  # kinds of steps that go elsewhere in the unit
 PATIENCE = 12  # changes of what is known before an instruction, after which what still grows counts as anything
 
@@ -206,20 +207,23 @@ class Flow:
         elif step.kind == "syscall":
             self._lose(self.arch.convention.syscall_loses, state)
             values.written_by_others(state)
-        written = [(r, bits, values.evaluate(state, e, self.constant)) for r, bits, e in step.sets if r >= 0]
-        for (_, _, value), (r, _, expression) in zip(written, step.sets, strict=False):
-            if value is None and expression[0] in values.MADE and r != self.arch.convention.stack:
-                values.leak(state, values.lowest(state, expression, self.arch.convention.stack))
+        written = []
+        for r, bits, expression in step.sets:
+            if r >= 0:
+                value = values.evaluate(state, expression, self.constant)
+                written.append((r, bits, value))
+                if value is None and expression[0] in values.MADE and r != self.arch.convention.stack:
+                    values.leak(state, values.lowest(state, expression, self.arch.convention.stack))
         for memory, size, expression in step.stores:
             values.store(state, memory, size, values.evaluate(state, expression, self.constant))
         for r in step.clobbers:
             state.pop(r, None)
-            state.pop(f"low{r}", None)
+            state.pop(LOW[r], None)
         for r, bits, value in written:
             new = values.combined(state.get(r), bits, value)
-            state.pop(f"low{r}", None)
+            state.pop(LOW[r], None)
             if new is None and bits == values.BYTE and value is not None:
-                state[f"low{r}"] = value  # the lowest byte alone is known
+                state[LOW[r]] = value  # the lowest byte alone is known
             if new is None:
                 state.pop(r, None)
                 continue
@@ -236,7 +240,7 @@ class Flow:
     def _lose(self, registers: tuple[int, ...], state: State) -> None:
         for r in registers:
             state.pop(r, None)
-            state.pop(f"low{r}", None)
+            state.pop(LOW[r], None)
 
     def _call(self, state: State) -> None:
         self._lose(self.arch.convention.call_loses, state)

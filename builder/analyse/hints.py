@@ -8,6 +8,7 @@ of an image definition hold for that image. Whatever a trace shows to run, no hi
 import fnmatch
 import tomllib
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import msgspec
@@ -19,8 +20,10 @@ from builder.analyse.configured import Lines, Start
 from builder.analyse.passing import Look
 from builder.analyse.reach import Cut, Member, Node, Reached, reach
 from builder.definition import HintEntry
+from builder.edges import content
 from builder.errors import DefinitionError
-from builder.model import Tree, Value
+from builder.model import Tree
+from builder.value import Value
 
 
 class Passes(Value, frozen=True):
@@ -70,6 +73,11 @@ class _File(Value, frozen=True):
 
 def load(recipes: Path) -> tuple[Hint, ...]:
     """The hints of `recipes/hints/*.toml`. Raises DefinitionError with the file and the key."""
+    return _all(recipes, content.stamp(recipes / "hints", "*.toml"))
+
+
+@lru_cache(maxsize=4)  # asked for several times by a build, and once for every image of a fleet
+def _all(recipes: Path, _stamp: object) -> tuple[Hint, ...]:
     found: list[Hint] = []
     for path in sorted((recipes / "hints").glob("*.toml")):
         try:
@@ -88,11 +96,12 @@ def of_entry(entry: HintEntry) -> Hint:
 
 def applicable(hints: Iterable[Hint], tree: Tree, start: Start) -> tuple[Hint, ...]:
     """The hints whose conditions on configuration and environment hold for a program in a tree of files."""
+    known = configured.Configuration(tree, start)
     return tuple(
         hint
         for hint in hints
-        if (hint.lacks is None or configured.none(tree, start, hint.lacks))
-        and (hint.has is None or configured.some(tree, start, hint.has))
+        if (hint.lacks is None or known.none(hint.lacks))
+        and (hint.has is None or known.some(hint.has))
         and not any(fnmatch.filter(start.environment, name) for name in hint.environment)
     )
 

@@ -13,12 +13,16 @@ def by_definition(definition: Definition) -> tuple[Need, ...]:
     found = [_need("mount:proc", "the agent mounts /proc")]
     if definition.files.tmpfs:
         found.append(_need("mount:tmpfs", "files.tmpfs"))
+    if definition.secret:
+        found += [_need(name, "secret") for name in ("secrets", "mount:sysfs", "mount:tmpfs")]
     if definition.disk:
         found.append(_need("mount:ext4", "disk"))
     if definition.network.ports:
         found.append(_need("socket:AF_INET", "network.ports"))
     if definition.run.user != "root":
         found.append(_need("capabilities", f"run.user is {definition.run.user}"))
+    if definition.protect.mode != "off":
+        found.append(_need("guard", f"protect.mode is {definition.protect.mode}"))
     return tuple(found)
 
 

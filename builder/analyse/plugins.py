@@ -13,7 +13,8 @@ from builder.analyse.candidates import Candidate, Finder
 from builder.analyse.closure import Opened
 from builder.analyse.guest import Guest
 from builder.analyse.walk import Walk
-from builder.model import ClosureFile, Tree, Value
+from builder.model import ClosureFile, Tree
+from builder.value import Value
 
 ROUNDS = 32  # a plugin may name further plugins; no real chain is as long
 

@@ -12,7 +12,7 @@ from builder.analyse.decode import Reader
 from builder.analyse.telling import ASKED, telling, watched
 from builder.analyse.units import Code
 from builder.analyse.values import State
-from builder.model import Value
+from builder.value import Value
 
 NOWHERE = -(1 << 40)  # less than any import's number
 Known = tuple[int | str, ...] | None  # constants and names of entry locations; None: anything

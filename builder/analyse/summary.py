@@ -15,7 +15,7 @@ from builder.analyse.marks import marks
 from builder.analyse.sites import Call, Site, look
 from builder.analyse.table import names as syscall_names
 from builder.analyse.units import cut
-from builder.model import Value
+from builder.value import Value
 
 NAME = re.compile(rb"[\x21-\x7e]{1,255}(?=\x00)")
 PAGE = 4096  # bytes that one address may stand for (`Unit.pages`)

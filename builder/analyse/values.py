@@ -276,12 +276,13 @@ def merge(old: State, new: State) -> State:
     merged: State = {}
     for key, value in old.items():
         other = new.get(key)
-        if other is not None:
+        if other is value:
+            merged[key] = value
+        elif other is not None:
             both = value if value == other else value | other
             if len(both) <= MOST:
                 merged[key] = both
-    floors = [v for s in (old, new) for v in s.get(FLOOR, ()) if isinstance(v, int)]
-    merged.pop(FLOOR, None)
-    if floors:
+    if FLOOR in old or FLOOR in new:
+        floors = [v for s in (old, new) for v in s.get(FLOOR, ()) if isinstance(v, int)]
         merged[FLOOR] = frozenset((min(floors),))
     return merged

@@ -10,8 +10,8 @@ from builder.analyse.reach import Node, Reached
 from builder.analyse.telling import needs as needs_of
 from builder.analyse.telling import places, rules
 from builder.errors import AnalysisError
-from builder.model import Value
 from builder.traced import Spot, TracedCall
+from builder.value import Value
 
 
 class Miss(Value, frozen=True):

@@ -7,8 +7,10 @@ import signal
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
+from builder.agent_recipe import Agent
 from builder.definition import Definition
 from builder.errors import DefinitionError
+from builder.paths import SCRATCH, normalise
 
 # What the agent has room for (conf.h), by directive: the key to shorten, how many.
 LIMITS = {
@@ -16,16 +18,29 @@ LIMITS = {
     "environment": ("run.environment", 255),
     "mount": ("files.tmpfs", 32),
     "port": ("network.ports", 32),
+    "guard": ("protect", 255),
+    "rule": ("rule", 64),
+    "secret": ("secret", 16),
+    "companion": ("the agent's command", 31),
 }
 SIZE_LIMIT = 32768
+Directives = tuple[tuple[str, str], ...]
 
 
 def render(
-    definition: Definition, users: Mapping[str, int], disk_node: str, groups: Mapping[str, int] | None = None
+    definition: Definition,
+    users: Mapping[str, int],
+    disk_node: str,
+    groups: Mapping[str, int] | None = None,
+    *,
+    protection: Directives = (),
+    agent: Agent | None = None,
 ) -> str:
     """The configuration for one image; `users` maps names to user ids, `groups` to their groups' (default: the same
-    numbers), `disk_node` is the data disk's device node. Raises DefinitionError for what the agent has no room for."""
-    directives = tuple(_directives(definition, users, groups or users, disk_node))
+    numbers), `disk_node` is the data disk's device node, `protection` the guard's policy and the
+    rules (`builder/protection.py`), `agent` the chosen one (default: all parts of `recipes/agents/kiln`).
+    Raises DefinitionError for what the agent has no room for."""
+    directives = (*_directives(definition, users, groups or users, disk_node, agent), *protection)
     text = "".join(f"{key} {_escaped(value)}\n" for key, value in directives)
     for key, count in Counter(key for key, _ in directives).items():
         where, limit = LIMITS.get(key, ("", count))
@@ -47,7 +62,11 @@ def _escaped(value: str) -> str:
 
 
 def _directives(
-    definition: Definition, users: Mapping[str, int], groups: Mapping[str, int], disk_node: str
+    definition: Definition,
+    users: Mapping[str, int],
+    groups: Mapping[str, int],
+    disk_node: str,
+    agent: Agent | None,
 ) -> Iterator[tuple[str, str]]:
     run = definition.run
     yield "hostname", definition.name
@@ -58,10 +77,31 @@ def _directives(
     yield "stop-signal", str(signal.Signals[f"SIG{run.stop_signal}"].value)
     yield "stop-timeout-ms", str(max(1, round(run.stop_timeout_s * 1000)))
     yield "open-files", str(run.open_files)
+    yield "processes", str(run.processes)
+    yield "read-only", "yes" if _is_read_only(definition) else "no"
     yield from _mounts(definition, users, groups, disk_node)
+    yield from _secrets(definition, users, groups)
     yield "network", "yes" if definition.network.ports else "no"
     yield from (("port", str(port)) for port in definition.network.ports)
-    yield "agent-port", str(definition.agent.port if definition.network.ports else 0)
+    serves, monitors = agent is None or agent.own_pages, agent is None or agent.monitors
+    yield "agent-port", str(definition.agent.port if definition.network.ports and serves else 0)
+    yield from _checks(definition)
+    yield "heartbeat-ms", str(definition.agent.heartbeat_s * 1000 if monitors else 0)
+    yield "verify-ms", str(definition.agent.verify_s * 1000 if monitors else 0)
+    yield "verify-first", "yes" if definition.agent.verify_first else "no"
+    if agent and agent.companion:
+        yield "companion-name", agent.name
+        yield "companion-user", f"{users[agent.companion.user]} {groups[agent.companion.user]}"
+        yield from (("companion", argument) for argument in agent.command)
+
+
+def _is_read_only(definition: Definition) -> bool:
+    files = definition.files
+    wished = definition.protect.read_only_root
+    if wished is not None:
+        return wished
+    owns = definition.run.user == "root" or any(folder.user != "root" for folder in files.directories)
+    return not owns and any(normalise(tmpfs.path) == SCRATCH for tmpfs in files.tmpfs)
 
 
 def _mounts(
@@ -75,6 +115,22 @@ def _mounts(
     if disk := definition.disk:
         yield "mount", f"ext4 {disk_node} {_target(definition, disk.mount)} nosuid,nodev,noatime"
         yield "own", f"{disk.mount} {users[disk.user]} {groups[disk.user]}"
+
+
+def _secrets(definition: Definition, users: Mapping[str, int], groups: Mapping[str, int]) -> Iterator[tuple[str, str]]:
+    for secret in definition.secret:
+        user = secret.user or definition.run.user
+        yield "secret", f"{secret.name} {secret.place} {users[user]} {groups[user]} {secret.mode}"
+
+
+def _checks(definition: Definition) -> Iterator[tuple[str, str]]:
+    for kind, check in (("ready", definition.health.ready), ("live", definition.health.live)):
+        if check is None:
+            continue
+        port = check.tcp or check.port or next(iter(definition.network.ports), 0)
+        times = " ".join(str(round(time_s * 1000)) for time_s in (check.interval_s, check.timeout_s))
+        limits = f"{times} {check.failures} {round(check.start_s * 1000)}"
+        yield "check", f"{kind} tcp {port} {limits}" if check.tcp else f"{kind} http {port} {limits} {check.http}"
 
 
 def _target(definition: Definition, path: str) -> str:

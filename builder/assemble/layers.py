@@ -10,14 +10,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from msgspec.structs import replace
 
-from builder.assemble import agent_conf, users
+from builder.agent_recipe import Agent
+from builder.assemble import agent_conf, digests, users
 from builder.assemble.users import Users
 from builder.definition import Definition
+from builder.definition_words import SECRETS
 from builder.edges.content import keep, read
 from builder.edges.store import Store
 from builder.errors import DefinitionError
 from builder.model import ClosureFile, File, Tree
-from builder.paths import expand, find, follow, normalise
+from builder.paths import DIGESTS, SCRATCH, expand, find, follow, normalise
 
 # Documentation/admin-guide/devices.txt; the disk's major is the first that register_blkdev() gives (block/genhd.c).
 NODES = {
@@ -33,7 +35,6 @@ NODES = {
 }
 PRIVATE = {"console": 0o600, "kmsg": 0o600, "ttyS0": 0o600}
 DISK_NODE, DISK_DEVICE = "/dev/vda", (254, 0)
-SCRATCH = "/tmp"  # noqa: S108 - of the guest
 RESOLVER = "nameserver 10.0.2.3\n"  # QEMU's user network (docs/system/devices/net.rst)
 NSSWITCH = "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n"
 
@@ -47,20 +48,42 @@ def layers(
     closure: Sequence[ClosureFile],
     agent: Tree,
     store: Store,
+    protection: agent_conf.Directives = (),
+    chosen: Agent | None = None,
 ) -> Layers:
-    """All layers in the order they are unpacked. Raises DefinitionError for a declared file that nothing brings."""
-    known = users.of(definition, _text(overlay, users.PASSWD))
+    """All layers in the order they are unpacked; `agent` are the files of the agent that was `chosen`.
+    Raises DefinitionError for a declared file that nothing brings."""
+    companion = chosen.companion if chosen else None
+    known = users.of(definition, _text(overlay, users.PASSWD), companion.user if companion else "")
     folders = [path for path, entry in overlay.items() if entry.kind == "directory"]
     app = app_layer(definition, available, overlay, closure, known)
     etc = {path: entry for path, entry in etc_layer(definition, known, store).items() if path not in app}
-    parts = (("etc", etc), ("agent", agent_layer(definition, agent, known, store)), ("app", app))
+    etc |= _secret_links(definition, {**available, **app}, {**etc, **app})
+    parts = (
+        ("etc", etc),
+        ("agent", _alone(agent_layer(definition, agent, known, store, protection, chosen), app)),
+        ("app", app),
+    )
     declared = {path: entry for _, tree in parts for path, entry in tree.items()}
     own = [found[0] for path in folders if (found := follow({**available, **app}, path))]
     whole = tuple(
         (name, _with_directories(tree, own if name == "app" else (), {**available, **declared})) for name, tree in parts
     )
-    _check_directory(definition, {path: entry for _, tree in whole for path, entry in tree.items()})
-    return whole
+    everything = {path: entry for _, tree in whole for path, entry in tree.items()}
+    _check_directory(definition, everything)
+    return tuple((name, {**tree, **_digests(definition, everything, known, store)} if name == "agent" else tree)
+                 for name, tree in whole)  # fmt: skip
+
+
+def _digests(definition: Definition, everything: Tree, known: Users, store: Store) -> Tree:
+    """The list that the agent compares the files with; none where it never does."""
+    if not definition.agent.verify_s and not definition.agent.verify_first:
+        return {}
+    mounts = [tmpfs.path for tmpfs in definition.files.tmpfs] + ([definition.disk.mount] if definition.disk else [])
+    mounts += [SECRETS] if definition.secret else []
+    writers = set(known.uids.values()) - {0}
+    text = digests.render(everything, writers=writers, hidden=[normalise(path) for path in mounts])
+    return {DIGESTS: keep(store, DIGESTS, text.encode(), mode=0o600)}
 
 
 def app_layer(
@@ -69,10 +92,10 @@ def app_layer(
     """The program, its closure with the links that lead there, declared files and directories, and the overlay."""
     own = {path: entry for path, entry in overlay.items() if entry.kind != "directory"}
     everything = {**available, **own}  # a folder of files/ says nothing about owner and mode, and hides no link
-    chosen = {path: entry for wanted in closure for path, entry in _with_links(everything, wanted.path)}
+    chosen = {path: entry for wanted in closure for path, entry in with_links(everything, wanted.path)}
     for pattern in (*definition.files.include, *definition.files.plugins):
         for found in _matching(everything, pattern):
-            chosen.update(_with_links(everything, found))
+            chosen.update(with_links(everything, found))
     for wanted in definition.files.directories:
         uid, gid = known.uids[wanted.user], known.gids[wanted.user]
         entry = File(normalise(wanted.path), "directory", int(wanted.mode, 8), uid, gid, origin="image.toml")
@@ -98,9 +121,37 @@ def etc_layer(definition: Definition, known: Users, store: Store) -> Tree:
     return {entry.path: replace(entry, origin="kiln") for entry in entries}
 
 
-def agent_layer(definition: Definition, agent: Tree, known: Users, store: Store) -> Tree:
-    """The agent's files and its configuration, which only root may read."""
-    text = agent_conf.render(definition, known.uids, DISK_NODE, known.gids)
+def _secret_links(definition: Definition, everything: Tree, taken: Tree) -> Tree:
+    """Links from where secrets are wanted to where they are. Raises DefinitionError where a file is already."""
+    links: dict[str, File] = {}
+    for secret in definition.secret:
+        wanted = normalise(secret.path or secret.place)
+        if wanted == secret.place:
+            continue
+        entry = File(wanted, "symlink", 0o777, target=secret.place, origin="image.toml")
+        for path, found in _in_place(everything, entry):
+            if found.target == secret.place and path in taken:
+                where = f"images/{definition.name}/image.toml: secret {secret.name}"
+                raise DefinitionError(f"{where}: the image has a file at {wanted}", "give another path")
+            links[path] = found
+    return links
+
+
+def _alone(agent: Tree, app: Tree) -> Tree:
+    """The agent's files but for those that the application brings as well: the same library of the same package."""
+    return {path: entry for path, entry in agent.items() if app.get(path) != entry}
+
+
+def agent_layer(
+    definition: Definition,
+    agent: Tree,
+    known: Users,
+    store: Store,
+    protection: agent_conf.Directives = (),
+    chosen: Agent | None = None,
+) -> Tree:
+    """The agent's files and its configuration, which only root may read (`protection` as there)."""
+    text = agent_conf.render(definition, known.uids, DISK_NODE, known.gids, protection=protection, agent=chosen)
     conf = keep(store, "/etc/kiln/agent.conf", text.encode(), mode=0o600)
     return {**agent, conf.path: conf}
 
@@ -123,7 +174,7 @@ def _matching(tree: Tree, pattern: str) -> tuple[str, ...]:
     return found
 
 
-def _with_links(tree: Tree, path: str) -> Iterator[tuple[str, File]]:
+def with_links(tree: Tree, path: str) -> Iterator[tuple[str, File]]:
     """The entry a path leads to, and every symbolic link on the way."""
     found = follow(tree, path)
     if found is None:

@@ -9,7 +9,8 @@ from builder.edges.code import code_digest
 from builder.edges.content import PIECE_BYTES, read
 from builder.edges.store import Store, digest_file
 from builder.errors import DefinitionError
-from builder.model import File, Layer, Tree, digest, digest_tree
+from builder.model import File, Layer, Tree, digest_tree
+from builder.value import digest
 
 ARCHIVE = "layer.cpio"
 ROOT = "rootfs.cpio"

@@ -11,7 +11,8 @@ from builder.edges.process import run, tail
 from builder.edges.scratch import scratch_folder
 from builder.edges.store import cache_root
 from builder.errors import BuilderError, DefinitionError, HostError
-from builder.model import Accelerator, Platform, Value, digest
+from builder.model import Accelerator, Platform
+from builder.value import Value, digest
 
 PROBE_LIMIT_S = 2.0
 KVM = Path("/dev/kvm")

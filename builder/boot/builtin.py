@@ -12,6 +12,8 @@ from builder.model import CheckResult
 
 STOP_MARGIN_S = 5.0
 PAGE_LIMIT_S = 5.0
+PATIENCE_S, RETRY_S = 20.0, 0.05
+UP = "kiln_application_up"  # on the page of Kiln's own agent
 
 
 def ready(session: Session) -> CheckResult:
@@ -36,22 +38,34 @@ def _why_not(session: Session) -> str:
 
 
 def agent_pages(session: Session) -> tuple[tuple[CheckResult, ...], Mapping[str, float]]:
-    """`/healthz` and `/metrics` of the agent, and the metrics' values; nothing for an image without a network."""
-    port = session.ports.get(session.setup.image.agent_port)
+    """The agent's pages (`/healthz` and `/metrics` of Kiln's own), and the metrics' values; nothing for an image whose
+    agent serves none."""
+    image = session.setup.image
+    port = session.ports.get(image.agent_port)
     if port is None:
         return (), {}
     results: list[CheckResult] = []
     values: dict[str, float] = {}
-    for page in ("/healthz", "/metrics"):
+    for page, sample in image.agent_pages:
         started = time.monotonic()
-        answer = http.ask("GET", f"http://127.0.0.1:{port}{page}", limit_s=PAGE_LIMIT_S)
+        answer = _page(session, f"http://127.0.0.1:{port}{page}")
         detail = (
             "no answer" if answer is None else "" if answer.status == 200 else f"{answer.status}: {answer.text[:200]}"
         )
-        if answer is not None and page == "/metrics" and not detail:
-            values, detail = metrics_of(answer.text)
+        if answer is not None and sample and not detail:
+            values, detail = metrics_of(answer.text, sample)
         results.append(CheckResult(f"agent's {page}", not detail, detail, round(time.monotonic() - started, 4)))
     return tuple(results), values
+
+
+def _page(session: Session, url: str) -> http.Answer | None:
+    """The answer, waited for: an agent that is no part of process 1 starts after the application."""
+    until = min(session.setup.until, time.monotonic() + PATIENCE_S)
+    while (answer := http.ask("GET", url, limit_s=PAGE_LIMIT_S)) is None and time.monotonic() < until:
+        if session.machine.exit_code() is not None:
+            break
+        time.sleep(RETRY_S)
+    return answer
 
 
 def parse_metrics(text: str) -> dict[str, float]:
@@ -67,16 +81,19 @@ def parse_metrics(text: str) -> dict[str, float]:
     return found
 
 
-def metrics_of(text: str) -> tuple[dict[str, float], str]:
-    """The values of a metrics page that JSON can hold, and what is wrong with the page."""
+def metrics_of(text: str, sample: str = UP) -> tuple[dict[str, float], str]:
+    """The values of a metrics page that JSON can hold, and what is wrong with the page: it has no `sample`, or not all
+    of that name are 1."""
     try:
         found = parse_metrics(text)
     except ValueError as error:
         return {}, str(error)
     values = {name: value for name, value in found.items() if math.isfinite(value)}
-    if not text.endswith("# EOF\n"):
+    if sample == UP and not text.endswith("# EOF\n"):  # OpenMetrics; others serve the older format without an end
         return values, "the text does not end with # EOF"
-    return values, "" if values.get("kiln_application_up") == 1 else "kiln_application_up is not 1"
+    wanted = {name: value for name, value in values.items() if name.partition("{")[0] == sample}
+    wrong = sorted(name for name, value in wanted.items() if value != 1)
+    return values, f"{', '.join(wrong or [sample])} is not 1" if wrong or not wanted else ""
 
 
 def stop(session: Session, definition: Definition) -> CheckResult:
@@ -107,11 +124,14 @@ def refused(sessions: Sequence[Session], names: Mapping[int, str]) -> tuple[str,
 
 
 def surprises(sessions: Sequence[Session]) -> tuple[str, ...]:
-    """Crashes, restarts, errors of the agent, kernel warnings: what nobody declared."""
+    """Crashes, restarts, errors of the agent, changed files, what its guard and its rules report, failed health
+    checks, kernel warnings: what nobody declared."""
     found: list[str] = []
     for session in sessions:
         found += serial.alarms(session.lines)
-        for event in session.named("crash", "error", "restart"):
+        ended = [event for event in session.named("companion") if event.facts.get("state") == "ended"]
+        told = session.named("crash", "error", "restart", "changed", "guard", "alert", "unhealthy")
+        for event in (*told, *ended):
             facts = " ".join(f"{key} {value}" for key, value in event.facts.items())
             found.append(f"{event.name}: {facts}")
     return tuple(dict.fromkeys(found))

@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import msgspec
 
 from builder.boot.smoke import smoke
 from builder.definition import Definition
 from builder.edges.code import code_digest
-from builder.edges.store import Store, WouldMake, cache_root
-from builder.model import Accelerator, Image, Platform, Verdict, digest
+from builder.edges.store import Store, WouldMake, cache_root, digest_file
+from builder.model import Accelerator, Image, Platform, Verdict
+from builder.value import digest
 
 VERDICT, SERIAL_LOG = "verdict.json", "serial.log"
 
@@ -23,12 +25,15 @@ def verdict(
     *,
     syscall_names: Mapping[int, str],
     forced: bool = False,
+    secrets: Mapping[str, str] = MappingProxyType({}),
 ) -> Verdict:
     """The verdict for this kernel, root file system, machine and these checks; only a pass is remembered.
 
-    `forced` boots in any case. The evidence (serial log, QEMU's log) lies beside `Verdict.serial_log`.
+    `forced` boots in any case; `secrets` maps the image's secrets to files with values for tests. The evidence (serial
+    log, QEMU's log) lies beside `Verdict.serial_log`.
     """
-    key = _key(definition, image, platform, accelerator)
+    values = {name: digest_file(Path(file)) for name, file in secrets.items()}
+    key = _key(definition, image, platform, accelerator, values)
     if not forced and (found := store.find("verdict", key)):
         return _load(found)
     if store.dry:
@@ -38,19 +43,25 @@ def verdict(
             return _load(found)
         scratch = cache_root() / "smoke" / f"{image.name}-{key[:16]}"
         scratch.mkdir(parents=True, exist_ok=True)
-        result = smoke(definition, image, platform, accelerator, scratch=scratch, syscall_names=syscall_names)
+        result = smoke(
+            definition, image, platform, accelerator, scratch=scratch, syscall_names=syscall_names, secrets=secrets
+        )
         if result.passed:
             store.make("verdict", key, lambda folder: _save(result, folder))
     return result
 
 
-def _key(definition: Definition, image: Image, platform: Platform, accelerator: Accelerator) -> str:
+def _key(
+    definition: Definition, image: Image, platform: Platform, accelerator: Accelerator, secrets: Mapping[str, str]
+) -> str:
     return digest(
         {
             "kernel": image.kernel_sha256,
             "layers": [layer.sha256 for layer in image.layers],
             "machine": (platform, accelerator.name, image.memory_mib, image.disk_mib, image.ports, image.agent_port),
+            "pages": image.agent_pages,
             "run": (definition.smoke, definition.run, definition.disk),
+            "secrets": (image.secrets, secrets),
             "code": code_digest("boot", "edges", "model.py"),
         }
     )

@@ -4,12 +4,16 @@ Source: qemu-system-x86_64(1). What differs between machines and accelerators is
 """
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+
+import msgspec
 
 from builder.model import Accelerator, Image, Platform
 
 # QEMU's user network (docs/system/devices/net.rst): the guest, its gateway
 NETWORK = ("kiln_ip=10.0.2.15/24", "kiln_gw=10.0.2.2")
+FW_CFG = "opt/kiln/secret/"  # items of QEMU's fw_cfg that users may add begin with opt/ (docs/specs/fw_cfg.rst)
 
 
 def command(
@@ -21,9 +25,11 @@ def command(
     qmp: str = "",
     disk: str = "",
     memory_mib: int = 0,
+    secrets: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[str, ...]:
     """The argv that boots an image. `ports` maps guest ports to host ports on loopback; `qmp` is a
-    socket's path; `disk` a raw disk file. The serial console is QEMU's standard input and output.
+    socket's path; `disk` a raw disk file; `secrets` maps the image's secrets to files with their values. The serial
+    console is QEMU's standard input and output.
 
     Raises KeyError for an accelerator that the platform does not know.
     """
@@ -40,6 +46,8 @@ def command(
     if disk:
         argv += ["-drive", f"id=d0,if=none,format=raw,file={_file(disk)}"]
         argv += ["-device", platform.block_device.format(drive="d0")]
+    for name, file in sorted(secrets.items()):
+        argv += ["-fw_cfg", f"name={FW_CFG}{name},file={_file(file)}"]
     return tuple(argv)
 
 
@@ -59,8 +67,8 @@ def own_ports(image: Image) -> Mapping[int, int]:
 
 
 def _parameters(image: Image, platform: Platform, accelerator: Accelerator) -> tuple[str, ...]:
-    network = NETWORK if image.ports else ()
-    return (*platform.kernel_parameters, *platform.accelerators[accelerator.name].kernel_parameters, *network)
+    further = (*(NETWORK if image.ports else ()), *(platform.secret_parameters if image.secrets else ()))
+    return (*platform.kernel_parameters, *platform.accelerators[accelerator.name].kernel_parameters, *further)
 
 
 def script(image: Image, platform: Platform) -> str:
@@ -70,6 +78,7 @@ def script(image: Image, platform: Platform) -> str:
         "#!/bin/sh",
         f"# Boots {image.name} by hand; the console is this terminal. Type stop and Enter to end it.",
         "# ACCEL=kvm or tcg, MEMORY in MiB, DISK a raw disk file, HOST_<port> the host's port for a guest's port.",
+        *_secrets_by_hand(image),
         'cd "$(dirname "$0")" || exit 1',
         f'MEMORY="${{MEMORY:-{image.memory_mib}}}" ACCEL="${{ACCEL:-tcg}}" DISK="${{DISK:-data.img}}"',
     ]
@@ -83,8 +92,30 @@ def script(image: Image, platform: Platform) -> str:
     return "\n".join([*lines, "esac", ""])
 
 
+def _secrets_by_hand(image: Image) -> Iterator[str]:
+    """Shell that makes QEMU's arguments of SECRETS, before it leaves the folder that their files are named in."""
+    if not image.secrets:
+        return
+
+    def refuse(why: str) -> str:
+        return f'echo "SECRETS: {why}" >&2; exit 2'
+
+    yield f'# SECRETS="name=file …" hands over what the image declares: {", ".join(image.secrets)}'
+    yield "set -f -- && given="
+    yield "for secret in $SECRETS; do"
+    yield '  name="${secret%%=*}" file="${secret#*=}" given="$given ${secret%%=*} "'
+    yield f'  case "$name" in {"|".join(image.secrets)}) ;; *) {refuse("$name: the image has no such secret")} ;; esac'
+    yield '  case "$file" in /*) ;; *) file="$PWD/$file" ;; esac'
+    yield f'  [ -f "$file" ] && [ -r "$file" ] || {{ {refuse("$name: $file cannot be read")}; }}'
+    yield f'  set -- "$@" -fw_cfg "name={FW_CFG}$name,file=$(printf %s "$file" | sed s/,/,,/g)"'
+    yield "done"
+    for name in image.secrets:
+        yield f'case "$given" in *" {name} "*) ;; *) {refuse(f"{name}=FILE is missing")} ;; esac'
+
+
 def _by_hand(image: Image, platform: Platform, accelerator: str, ports: Mapping[int, int]) -> str:
     here = Image(image.name, "kernel", "", "rootfs.cpio", image.memory_mib, platform.name, image.ports)
+    here = msgspec.structs.replace(here, secrets=image.secrets)
     chosen = Accelerator(accelerator, "by hand")  # type: ignore[arg-type]
     disk = "$DISK" if image.disk_mib else ""
     argv = command(here, platform, chosen, ports=ports, disk=disk)
@@ -100,4 +131,4 @@ def _by_hand(image: Image, platform: Platform, accelerator: str, ports: Mapping[
                 word = word.replace(f":{host}-:", f":${{HOST_{guest}:-{host}}}-:")  # noqa: PLW2901
             quoted = f'"{word}"'
         words.append(quoted)
-    return " ".join(words)
+    return " ".join([*words, '"$@"'] if image.secrets else words)

@@ -4,8 +4,9 @@ import contextlib
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from builder.boot import serial
 from builder.boot.command import command
@@ -19,28 +20,38 @@ from builder.errors import BuilderError, HostError, SmokeError
 from builder.model import Accelerator, Image, Platform
 
 POLL_S = 0.05
+FORGET_BYTES = 16 << 20  # of the log, once they are shown
 KILLED = 137
 
 
 def run(
-    image: Image, platform: Platform, accelerator: Accelerator, *, publish: Mapping[int, int], disk: Path | None
+    image: Image,
+    platform: Platform,
+    accelerator: Accelerator,
+    *,
+    publish: Mapping[int, int],
+    disk: Path | None,
+    keep: Callable[[str], None] = lambda _line: None,
+    quiet: bool = False,
+    secrets: Mapping[str, str] = MappingProxyType({}),
 ) -> int:
-    """Boot an image and stay until it ends; returns the machine's exit code (the application's).
+    """Boot an image and stay until it ends; returns the machine's exit code (the application's). Every line of its
+    console is also given to `keep`; with `quiet` nothing is shown. `secrets` maps the image's secrets to files.
 
     Ctrl-C or SIGTERM asks it to stop, as soon as the agent listens; a second one ends it at once. Raises HostError for
     a port that is taken and where QEMU fails, SmokeError for a machine that ends without the agent's last word.
     """
     net.need_free(publish.values())
     data = str(disks.make(disk, image.disk_mib)) if disk else ""
-    console = Console()
+    console = Console(quiet=quiet)
     console.note(f"{image.name} under {accelerator.name} ({accelerator.why}); Ctrl-C stops it")
     for guest, host in publish.items():
         console.note(f"  127.0.0.1:{host} → port {guest}{' (agent)' if guest == image.agent_port else ''}")
     with scratch_folder("run") as folder, Machine(folder) as machine:
-        argv = command(image, platform, accelerator, ports=publish, qmp=machine.qmp, disk=data)
+        argv = command(image, platform, accelerator, ports=publish, qmp=machine.qmp, disk=data, secrets=secrets)
         with _stops_on_signal() as asked:
             machine.start(argv)
-            printer = Printer(console)
+            printer = Printer(console, keep)
             _stay(machine, printer, asked)
         if printer.code is None and not asked:
             raise _broken_down(image, machine, printer)
@@ -49,12 +60,15 @@ def run(
 
 def _stay(machine: Machine, printer: "Printer", asked: Sequence[int]) -> None:
     """Show what the machine says until it ends or was asked twice to."""
-    told = False
+    told, forgotten = False, 0
     while machine.exit_code() is None and len(asked) < 2:
         printer.show(machine.serial(printer.size))
         if asked and printer.heard and not told:  # before the agent is there, nobody would hear it
             machine.say("stop")
             told = True
+        if printer.size - forgotten > FORGET_BYTES:
+            forgotten = printer.size
+            machine.forget(forgotten)
         time.sleep(POLL_S)
     printer.show(machine.serial(printer.size))
 
@@ -87,11 +101,11 @@ def _stops_on_signal() -> Iterator[list[int]]:
 class Printer:
     """Shows the serial log as it grows: the application's lines plainly, everything else on stderr."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, keep: Callable[[str], None] = lambda _line: None) -> None:
         self.code: int | None = None
         self.heard = False  # the agent
         self.panic = ""
-        self._console = console
+        self._console, self._keep = console, keep
         self._reader = serial.Reader()
 
     @property
@@ -102,6 +116,7 @@ class Printer:
     def show(self, data: bytes) -> None:
         """Print the lines that these next bytes of the log complete."""
         for line in self._reader.feed(data):
+            self._keep(line)
             event = serial.event_of(line)
             if event is None:
                 self._other(line)
@@ -116,11 +131,11 @@ class Printer:
 
     def _event(self, event: Event) -> None:
         self.heard = True
-        if event.name == "output":
+        if event.name == "output" and not self._console.quiet:
             stream = sys.stderr if event.facts.get("stream") == "stderr" else sys.stdout
             print(event.facts.get("line", ""), file=stream, flush=True)
             return
         if event.name == "halt":
             self.code = serial.number(event, "code", 1)
-        facts = " ".join(f"{key}={value}" for key, value in event.facts.items())
-        self._console.note(f"  {event.mono_s:9.3f} {event.name} {facts}")
+        if event.name not in (*serial.QUIET, "output"):
+            self._console.note(f"  {serial.shown(event)}")

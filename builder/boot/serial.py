@@ -6,10 +6,11 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from builder.model import Value
+from builder.value import Value
 
 LINE_LIMIT = 64 * 1024
 EVENT = '{"event":'
+QUIET = ("heartbeat",)  # events that nobody wants to read by the dozen
 # what a healthy machine never prints (kernel/panic.c, lib/bug.c, lib/ubsan.c, mm/oom_kill.c, arch/x86/mm/fault.c,
 # kernel/rcu/tree_stall.h, kernel/hung_task.c)
 ALARMS = re.compile(
@@ -30,6 +31,12 @@ class Event(Value, frozen=True):
 def event_of(line: str) -> Event | None:
     """The event on a line of the log, or None where the kernel or nobody in particular speaks."""
     return _split(line)[0]
+
+
+def shown(event: Event) -> str:
+    """An event as a line for people."""
+    facts = " ".join(f"{key}={value}" for key, value in event.facts.items())
+    return f"{event.mono_s:9.3f} {event.name} {facts}".rstrip()
 
 
 def number(event: Event, key: str, default: int) -> int:

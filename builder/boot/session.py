@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from builder.boot import serial
@@ -26,6 +26,7 @@ class Setup:
     folder: Path
     until: float  # of the monotonic clock
     disk: str = ""
+    secrets: Mapping[str, str] = field(default_factory=dict)  # name → file
 
 
 class Session:
@@ -51,6 +52,7 @@ class Session:
             ports=self.ports,
             qmp=self.machine.qmp,
             disk=setup.disk,
+            secrets=setup.secrets,
         )
         self.machine.start(argv, setup.until + END_LIMIT_S)
 
@@ -100,8 +102,9 @@ class Session:
         return serial.number(halts[-1], "code", 1) if halts else None
 
     def output(self) -> tuple[str, ...]:
-        """The lines the application printed."""
-        return tuple(str(event.facts.get("line", "")) for event in self.named("output"))
+        """The lines the application printed; what runs beside it has a stream of its own."""
+        own = (event for event in self.named("output") if event.facts.get("stream", "stdout") in ("stdout", "stderr"))
+        return tuple(str(event.facts.get("line", "")) for event in own)
 
     def last_lines(self, count: int = 6) -> str:
         """The end of the log, for showing; where a machine ended without a word, QEMU's."""

@@ -6,6 +6,7 @@ Guest failures never raise: a machine that hangs, panics or loops ends in a fail
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import msgspec
 
@@ -18,6 +19,8 @@ from builder.model import Accelerator, CheckResult, Image, Platform, Verdict
 
 LEAST_MIB, MEMORY_STEP_MIB = 4, 1
 
+SETTLE_S = 1.0  # how long an application that no check asks is watched
+
 
 def smoke(
     definition: Definition,
@@ -28,8 +31,10 @@ def smoke(
     scratch: Path,
     syscall_names: Mapping[int, str],
     timeout_s: float | None = None,
+    secrets: Mapping[str, str] = MappingProxyType({}),
 ) -> Verdict:
-    """The verdict on an image. `scratch` gets the evidence: serial.log (of the last boot), qemu.log, verdict.json.
+    """The verdict on an image. `scratch` gets the evidence: serial.log (of the last boot), qemu.log, verdict.json;
+    `secrets` maps the image's secrets to files with values for tests.
 
     Raises HostError only for what is missing on this machine.
     """
@@ -41,6 +46,7 @@ def smoke(
         scratch=scratch,
         syscall_names=syscall_names,
         timeout_s=timeout_s,
+        secrets=secrets,
     )[0]
 
 
@@ -53,6 +59,7 @@ def play(
     scratch: Path,
     syscall_names: Mapping[int, str],
     timeout_s: float | None = None,
+    secrets: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[Verdict, tuple[Session, ...]]:
     """As `smoke`, with the boots themselves: all that each of them has said."""
     until = time.monotonic() + (timeout_s or definition.smoke.timeout_s)
@@ -60,7 +67,7 @@ def play(
     if image.disk_mib:
         (scratch / "data.img").unlink(missing_ok=True)
         data = str(disk.make(scratch / "data.img", image.disk_mib))
-    setup = Setup(image, platform, accelerator, scratch, until, data)
+    setup = Setup(image, platform, accelerator, scratch, until, data, secrets)
     results: list[CheckResult] = []
     sessions: list[Session] = []
     metrics: Mapping[str, float] = {}
@@ -98,6 +105,8 @@ def _one_boot(
     results = [builtin.ready(session)]
     metrics: Mapping[str, float] = {}
     if results[0].passed:
+        if not part:  # nothing asks it: it gets a moment to show what it does by itself
+            session.wait(lambda session: session.halt_code is not None, limit_s=SETTLE_S)
         for check in part:
             results.append(checks.perform(check, session))
             if not results[-1].passed:
@@ -154,6 +163,7 @@ def least_memory(
     *,
     scratch: Path,
     syscall_names: Mapping[int, str],
+    secrets: Mapping[str, str] = MappingProxyType({}),
 ) -> int:
     """The least memory in MiB with which every check passes, found by bisection; 0 when it fails as it is."""
 
@@ -161,7 +171,14 @@ def least_memory(
         tried = msgspec.structs.replace(image, memory_mib=memory_mib)
         limit_s = min(definition.smoke.timeout_s, 20.0)
         verdict = smoke(
-            definition, tried, platform, accelerator, scratch=scratch, syscall_names=syscall_names, timeout_s=limit_s
+            definition,
+            tried,
+            platform,
+            accelerator,
+            scratch=scratch,
+            syscall_names=syscall_names,
+            timeout_s=limit_s,
+            secrets=secrets,
         )
         return verdict.passed
 

@@ -1,18 +1,21 @@
 """The agent layer's program: static, against musl, from a folder under `recipes/agents/`."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
-from msgspec import field
+from msgspec.structs import replace
 
+from builder.agent_recipe import PAGES, AgentRecipe, wrong
+from builder.definition import Definition
 from builder.edges.code import code_digest
 from builder.edges.process import run, tail
 from builder.edges.scratch import scratch_folder
 from builder.edges.store import Store, digest_bytes, digest_file
 from builder.errors import CompileError, DefinitionError, HostError
-from builder.model import File, Tree, Value, digest
+from builder.model import File, Tree
+from builder.value import digest
 
 COMPILE_LIMIT_S = 120.0
 TOOL_LIMIT_S = 20.0
@@ -20,62 +23,104 @@ COMPILER = "musl-gcc"
 PROGRAM = "init"
 
 
-class AgentRecipe(Value, frozen=True):
-    """`agent.toml`: which files are compiled together, and how.
-
-    `network_sources` are added for images with a network, `offline_sources` for those without, `trace_sources` and
-    `trace_cflags` where a trace is recorded. `needs` says why the agent asks for what the analysis finds in it: need
-    id → reason (`network_needs`: only with a network).
-    """
-
-    description: str
-    sources: tuple[str, ...]
-    network_sources: tuple[str, ...] = ()
-    offline_sources: tuple[str, ...] = ()
-    trace_sources: tuple[str, ...] = ()
-    trace_cflags: tuple[str, ...] = ()
-    headers: tuple[str, ...] = ()
-    cflags: tuple[str, ...] = ()
-    ldflags: tuple[str, ...] = ()
-    needs: Mapping[str, str] = field(default_factory=dict)
-    network_needs: Mapping[str, str] = field(default_factory=dict)
+def of(definition: Definition, agents: Path, store: Store, *, trace: bool = False) -> Tree:
+    """The agent of an image, with what its definition asks for and no more."""
+    return build(
+        agents / definition.agent.name,
+        store,
+        network=bool(definition.network.ports),
+        trace=trace,
+        secrets=bool(definition.secret),
+        health=definition.health.is_asked,
+    )
 
 
-def build(folder: Path, store: Store, *, network: bool = True, trace: bool = False) -> Tree:
+def build(
+    folder: Path,
+    store: Store,
+    *,
+    network: bool = True,
+    trace: bool = False,
+    secrets: bool = False,
+    health: bool = False,
+) -> Tree:
     """The agent's files: `/init`, from the store when neither sources, flags nor compiler have changed.
 
     Without `network` the agent serves no pages and uses no socket, so that its kernel needs no TCP/IP. With `trace` it
-    says at the end what the kernel has recorded. Raises DefinitionError for an agent that does not exist, is described
-    wrongly or cannot trace, CompileError with the compiler's words, HostError when musl-gcc is missing.
+    says at the end what the kernel has recorded, with `secrets` it takes them over at the start, with `health` it asks
+    the application how it is. Raises DefinitionError for an agent that does not exist, is described wrongly or lacks a
+    part, CompileError with the compiler's words, HostError when musl-gcc is missing.
     """
-    recipe = _recipe(folder)
-    if trace and not recipe.trace_sources:
-        hint = "choose another with agent.name, or add trace_sources to its agent.toml"
-        raise DefinitionError(f"the agent {folder.name!r} cannot report a trace", hint)
-    sources = recipe.sources + (recipe.network_sources if network else recipe.offline_sources)
-    sources += recipe.trace_sources if trace else ()
-    cflags = recipe.cflags + (recipe.trace_cflags if trace else ())
-    files = {name: _read(folder, name) for name in (*sources, *recipe.headers)}
+    recipe = load(folder)
+    sources, cflags = recipe.sources + (recipe.network_sources if network else recipe.offline_sources), recipe.cflags
+    for more, flags in _chosen(recipe, folder.name, trace=trace, secrets=secrets, health=health):
+        sources, cflags = sources + more, cflags + flags
+    sources = recipe.left(sources)
+    place = folder.parent / (recipe.base or folder.name)
+    files = {name: _read(place, name) for name in (*sources, *recipe.headers)}
     digests = {name: digest_bytes(content) for name, content in files.items()}
-    key = digest([code_digest("compile/agent.py"), recipe, sources, cflags, digests, _compiler()])
     argv = (COMPILER, *cflags, *recipe.ldflags, *sources)
-    made = store.make("agent", key, lambda target: _compile(folder.name, argv, files, target))
+    key = digest([code_digest("compile/agent.py", "agent_recipe.py"), argv, digests, _compiler()])
+    made = store.make("agent", key, lambda target: _compile(place.name, argv, files, target))
     program = made / PROGRAM
     size = program.stat().st_size
     init = File("/init", "file", 0o755, sha256=digest_file(program), size_bytes=size, host=str(program), origin="agent")
     return {init.path: init}
 
 
+def _chosen(
+    recipe: AgentRecipe, name: str, *, trace: bool, secrets: bool, health: bool
+) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
+    """Sources and flags of the parts that not every agent has."""
+    further = (
+        (trace, recipe.trace_sources, recipe.trace_cflags, "report a trace", "trace_sources"),
+        (secrets, recipe.secret_sources, recipe.secret_cflags, "take secrets over", "secret_sources"),
+        (health, recipe.health_sources, recipe.health_cflags, "ask the application how it is", "health_sources"),
+        (recipe.companion is not None, recipe.companion_sources, recipe.companion_cflags, "run another program",
+         "companion_sources"),
+    )  # fmt: skip
+    for wanted, sources, flags, what, key in further:
+        if wanted and not sources:
+            hint = f"choose another with agent.name, or add {key} to its agent.toml"
+            raise DefinitionError(f"the agent {name!r} cannot {what}", hint)
+        if wanted:
+            yield sources, flags
+
+
+def load(folder: Path) -> AgentRecipe:
+    """An agent's recipe, with the sources of its base. Raises DefinitionError where there is none, or a wrong one."""
+    own = _recipe(folder)
+    if not own.base:
+        if not own.sources:
+            raise wrong(folder.name, "neither sources nor a base: there is no process 1")
+        return own
+    base = _recipe(folder.parent / own.base)
+    if own.sources or base.base:
+        raise wrong(folder.name, "base: an agent has sources of its own or those of a base that has its own")
+    if unknown := set(own.leave_out) - set(base.parts):
+        known = ", ".join(base.parts)
+        raise wrong(folder.name, f"leave_out: {own.base} has no part {sorted(unknown)[0]!r}", f"there are: {known}")
+    inherited = {} if PAGES in own.leave_out else base.pages
+    return replace(
+        base,
+        description=own.description,
+        base=own.base,
+        leave_out=own.leave_out,
+        companion=own.companion,
+        pages=own.pages or inherited,
+        needs=own.needs or base.needs,
+        network_needs=own.network_needs or base.network_needs,
+    )
+
+
 def _recipe(folder: Path) -> AgentRecipe:
-    path = folder / "agent.toml"
-    where = f"recipes/agents/{folder.name}/agent.toml"
     try:
-        return msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), AgentRecipe)
+        return msgspec.convert(tomllib.loads((folder / "agent.toml").read_text(encoding="utf-8")), AgentRecipe)
     except FileNotFoundError as error:
         known = ", ".join(sorted(p.parent.name for p in folder.parent.glob("*/agent.toml")))
         raise DefinitionError(f"no agent named {folder.name!r} in recipes/agents/", f"there are: {known}") from error
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
-        raise DefinitionError(f"{where}: {error}", "see recipes/agents/kiln/agent.toml for the keys") from error
+        raise wrong(folder.name, str(error)) from error
 
 
 def _read(folder: Path, name: str) -> bytes:

@@ -10,7 +10,8 @@ from builder.compile import compiled, table, toolchain, trees
 from builder.edges import code, make, process
 from builder.edges.store import Store, cache_root, digest_file
 from builder.errors import CompileError, StorageError
-from builder.model import Kernel, KernelConfig, KernelSource, Profile, Value, digest
+from builder.model import Kernel, KernelConfig, KernelSource, Profile
+from builder.value import Value, digest
 
 STAGE = "kernel"
 TABLE = "kiln-syscalls.tbl"  # in the object tree; Kbuild keeps the path in its commands, so it is the same everywhere
@@ -18,6 +19,18 @@ CODE = tuple(f"compile/{name}.py" for name in ("compiled", "kernel", "table", "t
 BUILD_LIMIT_S = 7200.0
 TOOL_LIMIT_S = 60.0
 COMPILED = ("  CC ", "  AS ", "  HOSTCC ")  # how Kbuild's short log starts the line of a compiled file
+
+
+READ, APART, SYMBOLS = "compiled-files.txt", "apart-files.txt", "System.map"
+
+
+class Traces(Value, frozen=True):
+    """What a build leaves to tell later what a change of the source means for it: the files of the source tree it
+    read, those of them whose code the kernel's symbols do not tell (`compiled.Read`), and these symbols."""
+
+    read: tuple[str, ...]
+    apart: tuple[str, ...]
+    symbols: tuple[str, ...]
 
 
 class Facts(Value, frozen=True):
@@ -53,19 +66,42 @@ def build(
 ) -> Kernel:
     """The kernel of a configuration that dispatches only `config.syscalls`, from the store if it was built before.
 
-    Beside `vmlinux` the artifact holds `System.map` (its symbols) and `compiled-files.txt` (the files of the source
-    tree it was built from). Raises ConfigurationError for a system call this kernel does not implement, CompileError
-    with the end of the log when the build fails, StorageError when the disk is full.
+    Beside `vmlinux` the artifact holds what `traces` gives. Raises ConfigurationError for a system call this kernel
+    does not implement, CompileError with the end of the log when the build fails, StorageError when the disk is full.
     """
+    whole, trimmed, key = _identity(source, config, profile)
+    log = cache_root() / "logs" / f"kernel-{key[:16]}.log"
+    job = Job(source, config.text, profile.kcflags, trimmed, jobs, log, progress)
+    folder = store.make(STAGE, key, lambda scratch: _fill(scratch, job, len(table.implemented(whole))))
+    return _kernel(folder)
+
+
+def find(source: KernelSource, config: KernelConfig, profile: Profile, store: Store) -> Kernel | None:
+    """The kernel of a configuration if the store has it."""
+    folder = store.find(STAGE, _identity(source, config, profile)[2])
+    return _kernel(folder) if folder else None
+
+
+def _identity(source: KernelSource, config: KernelConfig, profile: Profile) -> tuple[str, str, str]:
+    """The system-call table of the source, the trimmed one, and the key of the kernel."""
     whole = (Path(source.path) / table.PATH).read_text(encoding="utf-8")
     trimmed = table.trim(whole, config.syscalls)
     versions = code.code_digest(*CODE)
     key = digest([versions, source.key, config.text, trimmed, profile.kcflags, toolchain.identity()])
-    log = cache_root() / "logs" / f"kernel-{key[:16]}.log"
-    job = Job(source, config.text, profile.kcflags, trimmed, jobs, log, progress)
-    folder = store.make(STAGE, key, lambda scratch: _fill(scratch, job, len(table.implemented(whole))))
+    return whole, trimmed, key
+
+
+def _kernel(folder: Path) -> Kernel:
     facts = msgspec.json.decode((folder / "facts.json").read_bytes(), type=Facts)
     return Kernel(str(folder / "vmlinux"), facts.sha256, facts.size_bytes, facts.syscalls_total, facts.text_bytes)
+
+
+def traces(kernel: Kernel) -> Traces:
+    """What the build of a kernel left (it lies beside it in the store)."""
+    folder = Path(kernel.vmlinux).parent
+    symbols = (line.split()[2] for line in (folder / SYMBOLS).read_text(encoding="utf-8").splitlines())
+    read, apart = ((folder / name).read_text(encoding="utf-8").splitlines() for name in (READ, APART))
+    return Traces(tuple(read), tuple(apart), tuple(symbols))
 
 
 def _fill(folder: Path, job: Job, syscalls_total: int) -> None:
@@ -89,7 +125,7 @@ def _make(tree: trees.Tree, job: Job, expected: int) -> None:
             failed = _run_make(tree, job, meter)
     if failed:
         raise _failure(job.log)
-    if _settings((tree.objects / ".config").read_text(encoding="utf-8")) != _settings(job.config):
+    if settings((tree.objects / ".config").read_text(encoding="utf-8")) != settings(job.config):
         raise CompileError(
             "the kernel's build changed the configuration it was given",
             "was it made by another compiler? run ./invoke clean, then build again",
@@ -143,7 +179,8 @@ def _write_if_changed(path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")
 
 
-def _settings(config: str) -> frozenset[str]:
+def settings(config: str) -> frozenset[str]:
+    """The options of a `.config` with their values, wherever they stand in it."""
     return frozenset(line for line in config.splitlines() if line.startswith("CONFIG_"))
 
 
@@ -170,9 +207,10 @@ def _take(objects: Path, folder: Path, job: Job, syscalls_total: int) -> None:
     done = process.run(strip, timeout_s=TOOL_LIMIT_S)
     if done.exit_code:
         raise CompileError("the kernel cannot be stripped", log=str(job.log), tail=process.tail(done.stderr))
-    (folder / "System.map").write_bytes((objects / "System.map").read_bytes())
+    (folder / SYMBOLS).write_bytes((objects / "System.map").read_bytes())
     read = compiled.files(objects, job.source.path)
-    (folder / "compiled-files.txt").write_text("".join(f"{name}\n" for name in read), encoding="utf-8")
+    for name, paths in ((READ, read.files), (APART, read.apart)):
+        (folder / name).write_text("".join(f"{path}\n" for path in paths), encoding="utf-8")
     facts = Facts(digest_file(vmlinux), vmlinux.stat().st_size, syscalls_total, text_bytes(vmlinux))
     (folder / "facts.json").write_bytes(msgspec.json.encode(facts))
 

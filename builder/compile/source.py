@@ -1,13 +1,19 @@
 """The kernel's source: Debian's `linux-source-<series>` package unpacked once, with Kiln's patches applied."""
 
 import re
-from collections.abc import Callable, Sequence
+import tomllib
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
 
 from builder.edges import process
 from builder.edges.store import Store, digest_file
-from builder.errors import CompileError, FetchError, HostError
-from builder.model import KernelSource, Package, digest
+from builder.errors import CompileError, DefinitionError, FetchError, HostError
+from builder.model import KernelSource, Package
+from builder.value import Value, digest
 
 STAGE = "source"
 # Part of the key, to be raised when the same package and patches would give another tree. Not the digest of this file:
@@ -32,6 +38,20 @@ LEFT_OUT = (
     "sound/*.[ch]",
 )
 
+ADDED = "files.toml"  # beside the patches
+
+
+class _Folder(Value, frozen=True):
+    """Files of Kiln's own: those of the folder `source` (relative to the patches) go `into` a folder of the tree."""
+
+    into: Annotated[str, Meta(pattern=r"^[a-z0-9_]+(/[a-z0-9_]+)*\Z")]
+    source: str
+    reason: str
+
+
+class _Added(Value, frozen=True):
+    folder: tuple[_Folder, ...] = ()
+
 
 def prepare(
     package: Package, deb: Path | Callable[[], Path], patches: Path, store: Store, *, further: Path | None = None
@@ -39,10 +59,11 @@ def prepare(
     """The patched source tree of a `linux-source-<series>` package, unpacked if the store lacks it.
 
     `deb` is the package's file, or what fetches it: called only when it is needed. `patches` holds a folder per series
-    (`6.12`) whose `*.patch` files are applied in the order of their names; then those of `further`, a folder of the
-    same kind. The tree is shared by all builds and must not be written to. Raises CompileError when a patch does not
-    apply as it is, FetchError when the package does not hold a source when the disk is full, HostError when the store
-    lies where make cannot work.
+    (`6.12`) whose `*.patch` files are applied in the order of their names, after the files that its `files.toml` names
+    were put in; then those of `further`, a folder of the same kind. The tree is shared by all builds and must not be
+    written to. Raises CompileError when a patch does not apply as it is, FetchError when the package does not hold a
+    source when the disk is full, HostError when the store lies where make cannot work, DefinitionError for a wrong
+    `files.toml`.
     """
     if {" ", ":"} & set(str(store.root)):
         raise HostError(
@@ -50,11 +71,21 @@ def prepare(
             "point KILN_CACHE to such a folder",
         )
     series = package.name.removeprefix("linux-source-")
-    files = tuple(file for folder in (patches, further) if folder for file in _patches(folder / series, series))
-    key = digest([LAYOUT, LEFT_OUT, package.sha256, [(file.name, digest_file(file)) for file in files]])
+    folders = tuple(folder / series for folder in (patches, further) if folder)
+    files = tuple(file for folder in folders for file in _patches(folder, series))
+    added = tuple(pair for folder in folders for pair in _added(folder))
+    key = digest(
+        [
+            LAYOUT,
+            LEFT_OUT,
+            package.sha256,
+            [(file.name, digest_file(file)) for file in files],
+            *([[(into, digest_file(file)) for into, file in added]] if added else []),
+        ]
+    )
 
     def fill(scratch: Path) -> None:
-        _fill(scratch, package, deb if isinstance(deb, Path) else deb(), files)
+        _fill(scratch, package, deb if isinstance(deb, Path) else deb(), files, added)
 
     folder = store.make(STAGE, key, fill, verify=False)
     tree = folder / TREE
@@ -78,7 +109,25 @@ def _patches(folder: Path, series: str) -> tuple[Path, ...]:
     return files
 
 
-def _fill(folder: Path, package: Package, deb: Path, patches: Sequence[Path]) -> None:
+def _added(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Place in the tree and file, for every file of Kiln's own."""
+    path = folder / ADDED
+    if not path.is_file():
+        return
+    try:
+        found = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), _Added)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
+        raise DefinitionError(f"{path}: {error}", "see docs/reference/kernel.md") from error
+    for wanted in found.folder:
+        files = sorted(file for file in (folder / wanted.source).glob("*") if file.is_file())
+        if not files:
+            raise DefinitionError(f"{path}: {wanted.source}: no files there", "name the folder relative to files.toml")
+        yield from ((f"{wanted.into}/{file.name}", file) for file in files)
+
+
+def _fill(
+    folder: Path, package: Package, deb: Path, patches: Sequence[Path], added: Sequence[tuple[str, Path]]
+) -> None:
     tree = folder / TREE
     tree.mkdir()
     unpacked = folder / "deb"
@@ -93,6 +142,9 @@ def _fill(folder: Path, package: Package, deb: Path, patches: Sequence[Path]) ->
     for path in sorted(unpacked.rglob("*"), reverse=True):
         path.rmdir() if path.is_dir() else path.unlink()
     unpacked.rmdir()
+    for into, file in added:
+        (tree / into).parent.mkdir(parents=True, exist_ok=True)
+        (tree / into).write_bytes(file.read_bytes())
     for patch in patches:
         apply(patch, tree)
 

@@ -8,7 +8,7 @@ import difflib
 from collections.abc import Collection, Iterator
 
 from builder.errors import ConfigurationError
-from builder.model import Value
+from builder.value import Value
 
 PATH = "arch/x86/entry/syscalls/syscall_64.tbl"
 ABIS = frozenset({"common", "64"})

@@ -14,7 +14,7 @@ import msgspec
 from builder.edges import make
 from builder.edges.store import cache_root
 from builder.errors import BuilderError
-from builder.model import Value, digest
+from builder.value import Value, digest
 
 KEPT = 12  # trees, about 90 MB each
 LAYOUT = 1  # to be raised when trees of older code must not be used again

@@ -15,7 +15,8 @@ from msgspec import Meta
 from builder.configure import request
 from builder.configure.recipes import Rule
 from builder.errors import DefinitionError
-from builder.model import Need, Option, OptionSetting, Platform, Profile, Value
+from builder.model import Need, Option, OptionSetting, Platform, Profile
+from builder.value import Value
 
 FILE = "trace/permissive.toml"
 HINT = "needs are spelled there as in recipes/options/"

@@ -16,14 +16,18 @@ name, which is the file's.
 
 import difflib
 import tomllib
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import msgspec
 from msgspec import Meta
 
+from builder.definition_guard import RuleEntry
+from builder.edges import content
 from builder.errors import DefinitionError
-from builder.model import Platform, Profile, Value
+from builder.model import Platform, Profile
+from builder.value import Value
 
 Text = Annotated[str, Meta(min_length=1)]
 Symbol = Annotated[str, Meta(pattern=r"^[A-Z0-9][A-Za-z0-9_]*$")]
@@ -64,8 +68,17 @@ class _File(Value, frozen=True):
     free: tuple[_Free, ...] = ()
 
 
+class _Responses(Value, frozen=True):
+    rule: tuple[RuleEntry, ...] = ()
+
+
 def load_rules(recipes: Path) -> tuple[Rule, ...]:
     """All rules of `recipes/options/*/*.toml` in the order of file names. Raises DefinitionError with the key path."""
+    return _all_rules(recipes, content.stamp(recipes / "options", "*/*.toml"))
+
+
+@lru_cache(maxsize=4)  # asked for several times by a build, and once for every image of a fleet
+def _all_rules(recipes: Path, _stamp: object) -> tuple[Rule, ...]:
     rules: list[Rule] = []
     for path in sorted((recipes / "options").glob("*/*.toml")):
         rules += _rules(path, f"{recipes.name}/{path.relative_to(recipes)}")
@@ -84,21 +97,28 @@ def load_profile(recipes: Path, name: str) -> Profile:
     return _load_named(recipes, "profiles", name, Profile)
 
 
+def load_responses(recipes: Path, agent: str) -> tuple[RuleEntry, ...]:
+    """What an agent does about its findings, `recipes/agents/<name>/rules.toml`; none where it has no such file. Raises
+    DefinitionError."""
+    path = recipes / "agents" / agent / "rules.toml"
+    return _convert(_read(path), _Responses, path).rule if path.is_file() else ()
+
+
 def names(recipes: Path, kind: str) -> tuple[str, ...]:
     """Names of the recipes of a kind (`platforms`, `profiles`), sorted."""
     return tuple(sorted(path.stem for path in (recipes / kind).glob("*.toml")))
 
 
 def _rules(path: Path, recipe: str) -> list[Rule]:
-    content = _convert(_read(path), _File, path)
-    for number, option in enumerate(content.option):
+    found = _convert(_read(path), _File, path)
+    for number, option in enumerate(found.option):
         if option.always == bool(option.needs):
             raise DefinitionError(
                 f"{path}: option[{number}] ({option.name}): needs either `needs` or `always = true`, and not both",
                 "name the needs that enable the option, or say that every kernel has it",
             )
-    options = [Rule(o.name, o.value, o.reason, o.source, recipe, o.needs, o.always) for o in content.option]
-    return options + [Rule("", "", f.reason, f.source, recipe, f.needs) for f in content.free]
+    options = [Rule(o.name, o.value, o.reason, o.source, recipe, o.needs, o.always) for o in found.option]
+    return options + [Rule("", "", f.reason, f.source, recipe, f.needs) for f in found.free]
 
 
 def _load_named(recipes: Path, kind: str, name: str, wanted: type[Loaded]) -> Loaded:

@@ -9,10 +9,11 @@ import msgspec
 
 from builder.configure import fragment
 from builder.configure.kconfig import Tree
-from builder.edges import code, process
+from builder.edges import code, make, process
 from builder.edges.store import Store, cache_root
 from builder.errors import ConfigurationError
-from builder.model import KernelConfig, KernelSource, Option, digest
+from builder.model import KernelConfig, KernelSource, Option
+from builder.value import digest
 
 STAGE = "kconfig"
 CONF_LIMIT_S = 300.0
@@ -78,14 +79,16 @@ def _fill(folder: Path, options: Sequence[Option], source: KernelSource, store: 
 
 
 def _conf(asked: Path, config: Path, source: KernelSource) -> None:
-    """Let the kernel's `conf` write `config`; the scratch folder keeps the compiled `conf` for the next time."""
+    """Let the kernel's `conf` write `config`; the scratch folder keeps the compiled `conf` for the next time. Builds of
+    other images may want it at the same moment: make is no friend of a second one in its folder."""
     scratch = cache_root() / STAGE / source.key
     scratch.mkdir(parents=True, exist_ok=True)
     tools = [f"{name}={value}" for name, value in UNUSED_TOOLS.items()]
     argv = ["make", "-s", "-C", source.path, f"O={scratch}", *tools, "allnoconfig"]
     environment = {**toolchain_environment(), "KCONFIG_ALLCONFIG": str(asked), "KCONFIG_CONFIG": str(config)}
     log = scratch / "kiln.log"
-    done = process.run(argv, timeout_s=CONF_LIMIT_S, env=environment, log=log)
+    with make.held(scratch.with_name(f"{source.key}.lock")):
+        done = process.run(argv, timeout_s=CONF_LIMIT_S, env=environment, log=log)
     if done.exit_code:
         raise ConfigurationError(
             f"the kernel's conf failed with exit code {done.exit_code}",

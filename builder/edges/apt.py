@@ -10,6 +10,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from builder.edges import apt_policy
+from builder.edges.apt_policy import Offered
 from builder.edges.apt_sources import ARCHITECTURE
 from builder.edges.apt_state import HOW_TO, State
 from builder.edges.process import Finished, tail
@@ -20,6 +22,7 @@ from builder.model import Package
 
 UPDATE_LIMIT_S, DOWNLOAD_LIMIT_S = 300.0, 1800.0
 INDEX_BYTES = 100_000_000  # Debian's main archive unpacked, and apt's caches made of it
+SKEW_S = 1.0  # between the clock's time and that of files
 FRESH_S = 3600.0  # an index younger than this is not asked for again when versions are chosen
 NO_NETWORK = f"is there a network? the archive is that of this machine's apt configuration ({HOW_TO})"
 GONE = f"that version is no longer in the archive: remove image.lock, or choose an older archive ({HOW_TO})"
@@ -40,11 +43,13 @@ class Archive:
         """Fetch the package index unless it is younger. Raises FetchError without a network or a good signature."""
         asked = time.time()
         stamp = self._state.folder / "stamp"
-        if _modified(stamp) > asked - older_than_s:
+        if asked - older_than_s < _modified(stamp) <= asked + SKEW_S:  # one from the future tells of a clock set back
             return
         try:
             with FileLock(self._state.folder / "lock", timeout=UPDATE_LIMIT_S):
-                if _modified(stamp) < asked:  # not fetched by another process while we waited
+                if (
+                    not asked <= _modified(stamp) <= time.time() + SKEW_S
+                ):  # not fetched by another process while we waited
                     self._update()
                     stamp.touch()
         except Timeout as error:
@@ -119,6 +124,16 @@ class Archive:
     def versions(self, name: str) -> list[str]:
         done = self._state.run("apt-cache", "madison", "--", name)
         return [line.split("|")[1].strip() for line in done.stdout.decode().splitlines() if "|" in line]
+
+    def offered(self, names: Sequence[str]) -> Mapping[str, tuple[Offered, ...]]:
+        """By name the versions that the archives have, newest first, with the suites they lie in.
+
+        Raises FetchError where no index of the last hour can be had: an old one cannot say that nothing is newer."""
+        self.refresh(older_than_s=FRESH_S)
+        done = self._state.run("apt-cache", "policy", "--", *names)
+        if done.exit_code:
+            raise _failure("the package index could not be read", done)
+        return apt_policy.parse(done.stdout.decode())
 
     def describe(self, pinned: Sequence[str]) -> tuple[Package, ...]:
         """Packages by `name=version`, in this order, as the signed index describes them."""
@@ -228,6 +243,10 @@ def _failure(what: str, done: Finished) -> FetchError:
     hint = NO_NETWORK
     if any(word in said for word in UNSIGNED):
         hint = "its signature is not Debian's: check the archive's address"
+    elif "is not valid yet" in said:
+        hint = "by this machine's clock the archive's index is of the future: is the clock right?"
+    elif "is expired" in said:
+        hint = "the archive's index is out of date: choose another mirror, or see whether this machine's clock is right"
     elif match := NO_VERSION.search(said):
         what, hint = f"{match[2]}={match[1]} could not be fetched", GONE
     elif "Hash Sum mismatch" in said:

@@ -14,8 +14,9 @@ from builder.edges.code import code_digest
 from builder.edges.process import run, tail
 from builder.edges.store import MANIFEST, Store, digest_bytes
 from builder.errors import DefinitionError, FetchError
-from builder.model import File, Package, Tree, digest
+from builder.model import File, Package, Tree
 from builder.paths import normalise
+from builder.value import digest
 
 UNPACK_LIMIT_S = 120.0
 LIST = "tree.json"

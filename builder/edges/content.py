@@ -1,6 +1,7 @@
 """Contents of files: generated ones kept in the store, any of them read piece by piece."""
 
 import hashlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,3 +34,19 @@ def read(entry: File) -> Iterator[bytes]:
 
 def _write(path: Path, data: bytes) -> None:
     path.write_bytes(data)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all: beside its place first, then renamed into it."""
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        scratch.write_bytes(data)
+        scratch.replace(path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def stamp(folder: Path, pattern: str) -> tuple[tuple[str, int, int], ...]:
+    """The files that match, with size and time: tells without reading them whether they may have changed."""
+    found = ((str(path), path.stat()) for path in sorted(folder.glob(pattern)))
+    return tuple((name, status.st_size, status.st_mtime_ns) for name, status in found)

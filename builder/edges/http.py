@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from builder.model import Value
+from builder.value import Value
 
 
 class Answer(Value, frozen=True):

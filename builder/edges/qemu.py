@@ -15,6 +15,7 @@ from types import TracebackType
 
 from builder.errors import HostError
 
+FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE = 1, 2  # include/uapi/linux/falloc.h
 PR_SET_PDEATHSIG = 1  # include/uapi/linux/prctl.h
 QMP_LIMIT_S = 2.0
 TEMPORARY, LONGEST = "/tmp", 80  # noqa: S108 - a folder of our own is made in it
@@ -37,6 +38,7 @@ class Machine:
         self._folder = log_folder
         self._process: subprocess.Popen[bytes] | None = None
         self._limit: threading.Timer | None = None
+        self._is_whole = True  # the serial log
         self.started_at = 0.0
 
     def start(self, argv: Sequence[str], until: float | None = None) -> None:
@@ -72,6 +74,14 @@ class Machine:
         with self._log.open("rb") as stream:
             stream.seek(since)
             return stream.read()
+
+    def forget(self, size: int) -> None:
+        """Give back the disk space of the serial log's first bytes: they read as zeros from now on, and the log is not
+        kept at the end. For machines that run for long; does nothing where the file system cannot."""
+        with self._log.open("r+b") as stream:
+            keep = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE
+            ctypes.CDLL(None).fallocate64(stream.fileno(), keep, ctypes.c_int64(0), ctypes.c_int64(size))
+        self._is_whole = False
 
     def words(self) -> str:
         """What QEMU itself had to say."""
@@ -137,7 +147,8 @@ class Machine:
         if self._process and self._process.stdin:
             self._process.stdin.close()
         with contextlib.suppress(OSError):
-            shutil.copyfile(self._log, self._folder / "serial.log")
+            if self._is_whole:
+                shutil.copyfile(self._log, self._folder / "serial.log")
         shutil.rmtree(self._private, ignore_errors=True)
 
 

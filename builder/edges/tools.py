@@ -7,7 +7,7 @@ from pathlib import Path
 
 from builder.edges.process import run
 from builder.errors import BuilderError, DefinitionError
-from builder.model import Value
+from builder.value import Value
 
 ADMINISTRATORS = "/usr/sbin:/sbin"  # where mkfs.ext4 is, and not on every user's PATH
 ASK_LIMIT_S = 10.0

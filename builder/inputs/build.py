@@ -13,7 +13,8 @@ from builder.edges.scratch import copy_folder, scratch_folder
 from builder.edges.store import Store
 from builder.errors import CompileError, DefinitionError
 from builder.inputs import toolchain
-from builder.model import Tree, digest, digest_tree
+from builder.model import Tree, digest_tree
+from builder.value import digest
 
 BUILD_LIMIT_S = 1800.0
 MACHINE_CODE = (b"\x7fELF", b"!<arch>\n")

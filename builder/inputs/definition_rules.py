@@ -3,12 +3,16 @@
 import posixpath
 import re
 from collections.abc import Iterator
+from ipaddress import ip_address
 
-from builder.definition import BuildSource, Check, Definition, ExitCheck, HttpCheck, LogCheck, TcpCheck
+from builder.definition import BuildSource, Check, Definition, ExitCheck, HealthCheck, HttpCheck, LogCheck, TcpCheck
+from builder.definition_guard import Protect
+from builder.inputs import secret_rules
 from builder.paths import normalise
 
 Problems = Iterator[tuple[str, str]]  # key path, what is wrong
 SYSTEM = ("/", "/proc", "/dev", "/etc", "/etc/kiln")  # what the agent itself needs
+GUARD_LIST = 64  # KILN_LIST in recipes/agents/kiln/kernel/guard.h
 
 
 def problems(found: Definition) -> Problems:
@@ -16,6 +20,10 @@ def problems(found: Definition) -> Problems:
     yield from _source(found)
     yield from _run(found)
     yield from _places(found)
+    yield from _protect(found)
+    yield from secret_rules.problems(found)
+    yield from _health("health.ready", found.health.ready, found)
+    yield from _health("health.live", found.health.live, found)
     ports = found.network.ports
     yield from ((f"network.ports[{n}]", f"{port} is there twice") for n, port in enumerate(ports) if port in ports[:n])
     if found.agent.port in ports:
@@ -49,6 +57,46 @@ def _run(found: Definition) -> Problems:
     for table, timeout_s in (("smoke", found.smoke.timeout_s), ("trace", found.trace.timeout_s)):
         if not timeout_s > 0:
             yield f"{table}.timeout_s", "is not a number"
+
+
+def _protect(found: Definition) -> Problems:
+    if found.protect.mode == "off" and found.protect != Protect("off"):
+        yield "protect.mode", "is off: the other keys would do nothing"
+    for key in ("listen", "connect"):
+        if getattr(found.protect, key) and not found.network.ports:
+            yield f"protect.{key}", "the image has no network: it has no network.ports"
+    for number, port in enumerate(found.protect.listen):
+        if not 0 < int(port.partition("/")[0]) < 65536:
+            yield f"protect.listen[{number}]", f"{port} is no port"
+    for number, peer in enumerate(found.protect.connect or ()):
+        address, _, port = peer.rpartition(":")
+        if not _is_address(address) or (port != "*" and not 0 < int(port) < 65536):
+            yield f"protect.connect[{number}]", f"{peer!r} is not address:port"
+    entries = {"exec": found.protect.exec or (), "connect": found.protect.connect or ()}
+    entries["listen"] = (*map(str, found.network.ports), *found.protect.listen)
+    for key, listed in entries.items():
+        if len(listed) > GUARD_LIST:
+            yield f"protect.{key}", f"{len(listed)} of them, the guard has room for {GUARD_LIST}"
+
+
+def _health(key: str, check: HealthCheck | None, found: Definition) -> Problems:
+    if check is None:
+        return
+    if not found.network.ports:
+        yield key, "the image has no network: it has no network.ports"
+    if (check.tcp is None) == (check.http is None):
+        yield key, 'asks one thing: tcp = PORT, or http = "/path"'
+    if check.port is not None and check.http is None:
+        yield f"{key}.port", "belongs to http"
+    if found.agent.port in (check.tcp, check.port):
+        yield key, f"{found.agent.port} is the agent's own port"
+
+
+def _is_address(text: str) -> bool:
+    try:
+        return text == "*" or bool(ip_address(text.strip("[]")))
+    except ValueError:
+        return False
 
 
 def _places(found: Definition) -> Problems:

@@ -8,8 +8,10 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from msgspec import field
 from msgspec.structs import replace
 
+from builder.agent_recipe import Companion
 from builder.definition import BuildSource, Definition
 from builder.edges import archive
 from builder.edges.apt import Archive
@@ -17,7 +19,8 @@ from builder.edges.code import code_digest
 from builder.edges.store import Store
 from builder.inputs import build, toolchain
 from builder.inputs.lockfile import Lock
-from builder.model import File, Package, Tree, Value, digest, digest_tree
+from builder.model import File, Package, Tree, digest_tree
+from builder.value import Value, digest
 
 SUITE = "bookworm"
 KERNEL = "linux-source-6.12"
@@ -32,16 +35,26 @@ Missing = Callable[[Tree], tuple[str, ...]]
 
 
 class Gathered(Value, frozen=True):
-    """All inputs of an image: `available` is what may go in, `overlay` (images/<app>/files/) goes in as it is."""
+    """All inputs of an image: `available` is what may go in, `overlay` (images/<app>/files/) goes in as it is; `agent`
+    are the files of packages that the agent is made of and nobody else names."""
 
     available: Tree
     overlay: Tree
     lock: Lock
     key: str  # digest of everything above
+    agent: Tree = field(default_factory=dict)
 
 
-def gather(definition: Definition, folder: Path, lock: Lock | None, store: Store, missing: Missing) -> Gathered:
-    """The inputs of an image: those of the lock, or, where there is none, the archive's newest, chosen as needed.
+def gather(
+    definition: Definition,
+    folder: Path,
+    lock: Lock | None,
+    store: Store,
+    missing: Missing,
+    companion: Companion | None = None,
+) -> Gathered:
+    """The inputs of an image and of what runs beside its application: those of the lock, or, where there is
+    none, the archive's newest, chosen as needed.
 
     Raises DefinitionError for a package that does not exist, FetchError for one that cannot be had or is not what it
     is locked to, CompileError for a source that does not compile.
@@ -52,19 +65,21 @@ def gather(definition: Definition, folder: Path, lock: Lock | None, store: Store
     compiler = toolchain.stamp(source.toolchain) if isinstance(source, BuildSource) else ()
     run = definition.run
     wanted = [definition.source, definition.files, run.command, run.environment, run.directory]
-    parts = [wanted, digest_tree(overlay), digest_tree(files), compiler]
+    beside = companion.packages if companion else ()
+    parts = [[*wanted, companion] if companion else wanted, digest_tree(overlay), digest_tree(files), compiler]
     code = code_digest(
         "inputs", "edges/archive.py", "edges/apt.py", "model.py", *(f"analyse/{part}" for part in CLOSURE)
     )
+    lock = lock.inputs() if lock else None
     if lock is not None and (found := _known(digest([code, parts, lock]), overlay, lock, store)):
-        return found
-    inputs = _Inputs(definition, lock, store)
+        return _split(found, definition, beside)
+    inputs = _Inputs(definition, lock, store, beside)
     available = inputs.collect(files, overlay, missing)
     locked = inputs.lock()
     key = digest([code, parts, locked])
     if store.find("gathered", key) is None:
         store.make("gathered", key, lambda scratch: _remember(scratch, available, store))
-    return Gathered(available, overlay, locked, key)
+    return _split(Gathered(available, overlay, locked, key), definition, beside)
 
 
 def kernel_package(lock: Lock, store: Store) -> tuple[Package, Callable[[], Path]]:
@@ -100,8 +115,9 @@ def _bare(name: str) -> str:
 class _Inputs:
     """The packages chosen so far for one image."""
 
-    def __init__(self, definition: Definition, lock: Lock | None, store: Store) -> None:
+    def __init__(self, definition: Definition, lock: Lock | None, store: Store, beside: tuple[str, ...] = ()) -> None:
         self.source = definition.source
+        self.beside = beside  # packages of the agent
         self.name = definition.name
         self.locked = lock
         self.store = store
@@ -109,7 +125,7 @@ class _Inputs:
         self.chosen: list[Package] = []
         self.build_packages: tuple[Package, ...] = ()
         self._unpacked: dict[Package, Tree] = {}
-        self._found: tuple[Package, ...] | None = None
+        self._found: dict[tuple[str, ...], tuple[Package, ...]] = {}
 
     def collect(self, files: Tree, overlay: Tree, missing: Missing) -> Tree:
         """Everything available, once no library is missing any more that a package could bring."""
@@ -117,10 +133,9 @@ class _Inputs:
         if isinstance(self.source, BuildSource):
             available.update(self._compile(self.source, files))
         else:
-            named = self._named()
-            self.chosen += named
-            for tree in self._trees(named):
-                available.update(tree)
+            available.update(self._choose(self._named(self.source.packages, self._candidates)))
+        if self.beside:
+            available.update(self._choose(self._named(self.beside, self._beside)))
         while wanted := missing({**available, **overlay}):
             found = self._providers(wanted)
             if not found:
@@ -128,12 +143,16 @@ class _Inputs:
             available.update(found)
         return available
 
+    def _choose(self, named: Sequence[Package]) -> Tree:
+        self.chosen += [package for package in named if package not in self.chosen]
+        return {path: entry for tree in self._trees(named) for path, entry in tree.items()}
+
     def _providers(self, wanted: Sequence[str]) -> dict[str, File]:
         """The files of further packages that hold wanted libraries: locked packages first, else the archive's."""
         found = self._holding(wanted, self.locked.packages) if self.locked else {}
         names = {path.rpartition("/")[2] for path in found}
         rest = [soname for soname in wanted if soname not in names]
-        return {**found, **(self._holding(rest, self._candidates()) if rest else {})}
+        return {**found, **(self._holding(rest, self._everybody()) if rest else {})}
 
     def _holding(self, wanted: Sequence[str], pool: Sequence[Package]) -> dict[str, File]:
         files: dict[str, File] = {}
@@ -151,15 +170,11 @@ class _Inputs:
                 return tree
         return {}
 
-    def _named(self) -> tuple[Package, ...]:
-        """The packages the definition names, in the locked version unless it names another."""
+    def _named(self, pins: Sequence[str], candidates: Callable[[], Sequence[Package]]) -> tuple[Package, ...]:
+        """The packages that are named, in the locked version unless another one is."""
         locked = self.locked.packages if self.locked else ()
-        if _fits(self.source.packages, locked):
-            pool: Sequence[Package] = locked
-        else:
-            pool = self._candidates()
-        known = {package.name: package for package in pool}
-        return tuple(known[name] for name in dict.fromkeys(_names(self.source.packages)))
+        known = {package.name: package for package in (locked if _fits(pins, locked) else candidates())}
+        return tuple(known[name] for name in dict.fromkeys(_names(pins)))
 
     def _compile(self, source: BuildSource, files: Tree) -> Tree:
         if source.toolchain == "gnu":
@@ -178,11 +193,20 @@ class _Inputs:
 
     def _candidates(self) -> tuple[Package, ...]:
         """Every package that the named ones depend on, chosen from the archive as it is now."""
-        if self._found is None:
-            built = isinstance(self.source, BuildSource) and self.source.toolchain == "gnu"
-            wanted = (*self.source.packages, *(BASE_PACKAGES if built else ()))
-            self._found = self.archive.candidates(wanted) if wanted else ()
-        return self._found
+        built = isinstance(self.source, BuildSource) and self.source.toolchain == "gnu"
+        return self._installed((*self.source.packages, *(BASE_PACKAGES if built else ())))
+
+    def _beside(self) -> tuple[Package, ...]:
+        """The same for the agent's packages: apart, since an application is not compiled against them."""
+        return self._installed(self.beside)
+
+    def _everybody(self) -> tuple[Package, ...]:
+        return tuple({package.name: package for package in (*self._beside(), *self._candidates())}.values())
+
+    def _installed(self, wanted: tuple[str, ...]) -> tuple[Package, ...]:
+        if wanted not in self._found:
+            self._found[wanted] = self.archive.candidates(wanted) if wanted else ()
+        return self._found[wanted]
 
     def _trees(self, packages: Sequence[Package]) -> tuple[Tree, ...]:
         new = [package for package in packages if package not in self._unpacked]
@@ -213,6 +237,14 @@ def _fits(pins: Sequence[str], locked: Sequence[Package]) -> bool:
     known = {package.name: package.version for package in locked}
     split = [pin.partition("=")[::2] for pin in pins]
     return all(name in known and version in ("", known[name]) for name, version in split)
+
+
+def _split(found: Gathered, definition: Definition, beside: Sequence[str]) -> Gathered:
+    """What only the agent's packages bring is apart from what the application may take."""
+    owners = {f"deb:{name}" for name in set(_names(beside)) - set(_names(definition.source.packages))}
+    own = {path: entry for path, entry in found.available.items() if entry.origin in owners}
+    rest = {path: entry for path, entry in found.available.items() if path not in own} if own else found.available
+    return replace(found, available=rest, agent=own)
 
 
 def _known(key: str, overlay: Tree, lock: Lock, store: Store) -> Gathered | None:

@@ -1,14 +1,15 @@
 """`images/<app>/image.lock`: the inputs of the last good build, by version and digest. Readable JSON, committed."""
 
-import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
 
+from builder.edges.content import write_whole
 from builder.errors import DefinitionError
-from builder.model import SCHEMA_VERSION, Package, Value
+from builder.model import Package
+from builder.value import SCHEMA_VERSION, Value
 
 MEND = "restore it from version control, or remove it to choose versions anew"
 # Debian policy 5.6.1 and 5.6.12; the digest becomes the name of a folder in the store
@@ -21,13 +22,22 @@ PATTERNS = {
 
 
 class Lock(Value, frozen=True):
-    """Everything an image is made from. `packages` gave files to it; against `build_packages` it was compiled."""
+    """Everything an image is made from. `packages` gave files to it; against `build_packages` it was compiled.
+
+    `made` are digests of what else went into the last good build, by name (definition, agent, recipes, compilers,
+    Kiln's own stages); `image` are digests of what came out (needs, options, files)."""
 
     suite: str
     kernel: Package
     packages: tuple[Package, ...] = ()
     build_packages: tuple[Package, ...] = ()
+    made: Mapping[str, str] = {}
+    image: Mapping[str, str] = {}
     schema: int = SCHEMA_VERSION
+
+    def inputs(self) -> "Lock":
+        """The packages alone: what a build takes from the lock."""
+        return msgspec.structs.replace(self, made={}, image={})
 
 
 def read_lock(path: Path) -> Lock | None:
@@ -53,12 +63,12 @@ def read_lock(path: Path) -> Lock | None:
 
 def write_lock(path: Path, lock: Lock) -> None:
     """Write the lock whole or not at all."""
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        scratch.write_bytes(msgspec.json.format(msgspec.json.encode(lock), indent=1) + b"\n")
-        scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)
+    write_whole(path, encode(lock))
+
+
+def encode(lock: Lock) -> bytes:
+    """The lock as it is written."""
+    return msgspec.json.format(msgspec.json.encode(lock, order="deterministic"), indent=1) + b"\n"
 
 
 def _problems(lock: Lock) -> Iterator[str]:

@@ -15,7 +15,8 @@ from builder.edges.code import code_digest
 from builder.edges.process import run
 from builder.edges.store import Store, digest_file
 from builder.errors import HostError
-from builder.model import Tree, Value, digest, digest_tree
+from builder.model import Tree, digest_tree
+from builder.value import Value, digest
 
 FLAGS = "-O2 -pipe -fstack-protector-strong -Wdate-time"
 ASK_LIMIT_S = 20.0

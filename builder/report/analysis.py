@@ -5,8 +5,9 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from builder.analysis_documents import TIERS, Analysis, Call, Feature, Opened, Proof, Saving, SwitchedOn
+from builder.analysis_documents import TIERS, AgentCost, Analysis, Call, Feature, Opened, Proof, Saving, SwitchedOn
 from builder.model import Unresolved
+from builder.report import summary
 
 WIDTH = 100
 MOST_SAVINGS = 20
@@ -22,6 +23,7 @@ def render(found: Analysis, *, verbose: bool = False) -> str:
     lines += _files(found)
     lines += _plugins(found.plugins, verbose)
     lines += _hints(found)
+    lines += _agent(found.agent_cost) if found.agent_cost else []
     lines.append(f"  {found.seconds:.2f} s")
     return "\n".join(lines)
 
@@ -139,6 +141,15 @@ def _hints(found: Analysis) -> Iterator[str]:
         yield "  hints that hold:"
         yield from textwrap.wrap(" · ".join(found.hints), WIDTH, initial_indent="    ", subsequent_indent="    ")
         yield ""
+
+
+def _agent(cost: AgentCost) -> Iterator[str]:
+    yield f"  {summary.agent(cost)}:"
+    for label, names in (("calls", cost.syscalls), ("options", cost.options)):
+        if names:
+            start = f"    {label:<9} "
+            yield from textwrap.wrap(" ".join(names), WIDTH, initial_indent=start, subsequent_indent=" " * len(start))
+    yield ""
 
 
 def alone(found: Sequence[Saving], *, verbose: bool = False) -> str:

@@ -1,5 +1,6 @@
 """The table at the end of a build (pure): what came out, how large, how quick, and what to try next."""
 
+from builder.analysis_documents import AgentCost
 from builder.documents import Report
 
 
@@ -12,6 +13,7 @@ def rows(report: Report) -> tuple[tuple[str, str], ...]:
         ("root file system", f"{size(report.rootfs_bytes)} ({layers})"),
         ("system calls", f"{report.syscalls_kept} kept of {report.syscalls_total}"),
         ("kernel options", f"{report.options} on, {report.options_requested} asked for, each with its reason"),
+        *([("agent", agent(report.agent_cost))] if report.agent_cost else []),
         ("memory", f"{report.memory_mib} MiB given to the machine"),
     ]
     if verdict is None:
@@ -23,6 +25,15 @@ def rows(report: Report) -> tuple[tuple[str, str], ...]:
         found.append(("boot", f"{verdict.boot_s:.3f} s from QEMU's start to the first answer"))
     found.append(("accelerator", accelerator))
     return (*found, ("smoke test", f"{outcome}: {passed} of {len(verdict.checks)} checks"))
+
+
+def agent(cost: AgentCost) -> str:
+    """What the agent costs, in one line."""
+    calls, options = len(cost.syscalls), len(cost.options)
+    parts = [f"{calls} system call{'s' * (calls != 1)}", f"{options} kernel option{'s' * (options != 1)}"]
+    parts.append(f"{size(cost.program_bytes)} ({size(cost.gzip_bytes)} with gzip)")
+    parts += [f"{size(cost.resident_bytes)} of memory"] * bool(cost.resident_bytes)
+    return f"{cost.name} alone costs {', '.join(parts)}"
 
 
 def size(count_bytes: int) -> str:

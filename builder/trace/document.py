@@ -7,8 +7,8 @@ from pathlib import Path
 import msgspec
 
 from builder.errors import DefinitionError
-from builder.model import SCHEMA_VERSION
 from builder.traced import Trace, TracedCall
+from builder.value import SCHEMA_VERSION
 
 NAME = "trace.json"
 OPTIONAL = ("arguments", "text", "callers", "command", "program")  # left out where empty

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from builder import paths
-from builder.model import Tree, Value
+from builder.model import Tree
 from builder.trace.recorded import Place, Recorded
 from builder.traced import Spot
+from builder.value import Value
 
 PAGE = 4096
 PF_X = 1

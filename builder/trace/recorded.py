@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from builder.errors import SmokeError
-from builder.model import Value
+from builder.value import Value
 
 Item = TypeVar("Item")
 

@@ -15,7 +15,8 @@ from builder.edges import archive
 from builder.edges.apt import Archive
 from builder.edges.store import Store
 from builder.inputs.gather import SUITE
-from builder.model import File, Needs, Tree, Value
+from builder.model import File, Needs, Tree
+from builder.value import Value
 
 MACHINE, DEBIAN = "aarch64", "arm64"
 CALL = re.compile(rb"\b\d+ ([a-z_0-9]+)\(")  # in qemu's -strace

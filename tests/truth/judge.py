@@ -9,8 +9,9 @@ from builder.analyse import needs, plugins
 from builder.analyse.configured import Start
 from builder.analyse.hints import Hint, applicable, load
 from builder.edges.store import Store
-from builder.model import ClosureFile, File, Needs, Tree, Value
+from builder.model import ClosureFile, File, Needs, Tree
 from builder.traced import Trace
+from builder.value import Value
 from tests.truth import machine, small
 from tests.truth.score import RECIPES, Score, score
 

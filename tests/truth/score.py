@@ -9,8 +9,9 @@ from builder.analyse.arguments import path_need
 from builder.analyse.witness import shown
 from builder.configure.recipes import Rule, load_rules
 from builder.configure.request import matching
-from builder.model import Needs, Tree, Value
+from builder.model import Needs, Tree
 from builder.traced import Spot, TracedCall
+from builder.value import Value
 from tests.truth import symbols
 
 RECIPES = Path(analyse.__file__).parents[2] / "recipes"

@@ -16,8 +16,9 @@ from builder.edges.apt import Archive
 from builder.edges.scratch import scratch_folder
 from builder.edges.store import Store, digest_file
 from builder.inputs.gather import SUITE
-from builder.model import File, Package, Tree, Value
+from builder.model import File, Package, Tree
 from builder.traced import Trace
+from builder.value import Value
 from tests.truth import load_daemons, load_languages, load_more, recorded, small
 from tests.truth.judge import Case, Truth, applies
 from tests.truth.machine import ENVIRONMENT

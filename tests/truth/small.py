@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from builder.model import Value
 from builder.traced import Trace
+from builder.value import Value
 from tests.truth.machine import ENVIRONMENT, traced_run
 
 TABLE = Path(__file__).parent / "small.toml"

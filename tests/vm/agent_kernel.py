@@ -14,11 +14,12 @@ from builder.model import Evidence, File, Need, Needs
 DECLARED = ("mount:proc", "mount:tmpfs", "socket:AF_INET", "capabilities")
 
 
-def build(program: Path, recipes_folder: Path, images: Path) -> Path:
-    """The kernel's file. The kernel source is that of the first image's lock."""
+def build(program: Path, recipes_folder: Path, images: Path, further: tuple[str, ...] = (), **parts: bool) -> Path:
+    """The kernel's file, with `further` needs, for an agent with these parts. The kernel source is that of the first
+    image's lock."""
     store = Store()
-    declared = tuple(Need(name, (Evidence(how="a test's agent.conf"),)) for name in DECLARED)
-    wanted = implied.merge(_of_guest(program, store).needs, _of_agent(recipes_folder, store).needs, declared)
+    declared = tuple(Need(name, (Evidence(how="a test's agent.conf"),)) for name in (*DECLARED, *further))
+    wanted = implied.merge(_of_guest(program, store).needs, _of_agent(recipes_folder, store, **parts).needs, declared)
     locks = [lock for path in sorted(images.glob("*/image.lock")) if (lock := lockfile.read_lock(path))]
     package, deb = gather.kernel_package(locks[0], store)
     tree = source.prepare(package, deb, recipes_folder / "patches", store)
@@ -38,6 +39,6 @@ def _of_guest(program: Path, store: Store) -> Needs:
     return needs.analyse(tree, closure.resolve(tree, [entry.path]), store)
 
 
-def _of_agent(recipes_folder: Path, store: Store) -> Needs:
-    tree = agent.build(recipes_folder / "agents" / "kiln", store)
+def _of_agent(recipes_folder: Path, store: Store, **parts: bool) -> Needs:
+    tree = agent.build(recipes_folder / "agents" / "kiln", store, **parts)
     return needs.analyse(tree, closure.resolve(tree, ["/init"]), store, by="agent")

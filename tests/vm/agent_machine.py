@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import requests
@@ -50,14 +51,15 @@ def _padded(data: bytes) -> bytes:
     return data + bytes(-len(data) % 4)
 
 
-def initramfs(agent: bytes, guest: bytes, conf: str) -> bytes:
-    """The root file system: agent, its configuration, the test application as /bin/guest, device nodes."""
+def initramfs(agent: bytes, guest: bytes, conf: str, more: Mapping[str, bytes]) -> bytes:
+    """The root file system: agent, its configuration, the test application as /bin/guest, device nodes, more files."""
     folders = [Entry(path, 0o041777 if path in {"/tmp", "/data"} else 0o040755) for path in DIRECTORIES]
     nodes = [Entry(path, 0o020666, device=device) for path, device in DEVICES.items()]
     files = [
         Entry("/init", 0o100755, agent),
         Entry("/bin/guest", 0o100755, guest),
         Entry("/etc/kiln/agent.conf", 0o100600, conf.encode()),
+        *(Entry(path, 0o100600, data) for path, data in more.items()),
     ]
     return archive([*folders, *nodes, *files])
 
@@ -144,24 +146,39 @@ class Lab:
 
     @contextmanager
     def boot(
-        self, *arguments: str, conf: str = "", ports: Sequence[int] = (9100,), more: str = "", deaf: bool = False
+        self,
+        *arguments: str,
+        conf: str = "",
+        ports: Sequence[int] = (9100,),
+        more: str = "",
+        deaf: bool = False,
+        files: Mapping[str, bytes] = MappingProxyType({}),
+        qemu: Sequence[str] = (),
     ) -> Iterator[Machine]:
-        """Boot with /bin/guest and its arguments as the application; `conf` are more lines for agent.conf."""
+        """Boot with /bin/guest and its arguments as the application; `conf` are more lines for agent.conf, `files` more
+        files of the image, `qemu` more arguments of QEMU."""
         words = "".join(f"argument {argument}\n" for argument in ("/bin/guest", *arguments))
         whole = f"{words}mount proc proc /proc nosuid,nodev,noexec\n{conf}"
-        with self.boot_with(whole, ports=ports, more=more, deaf=deaf) as machine:
+        with self.boot_with(whole, ports=ports, more=more, deaf=deaf, files=files, qemu=qemu) as machine:
             yield machine
 
     @contextmanager
     def boot_with(
-        self, conf: str, *, ports: Sequence[int] = (9100,), more: str = "", deaf: bool = False
+        self,
+        conf: str,
+        *,
+        ports: Sequence[int] = (9100,),
+        more: str = "",
+        deaf: bool = False,
+        files: Mapping[str, bytes] = MappingProxyType({}),
+        qemu: Sequence[str] = (),
     ) -> Iterator[Machine]:
         """Boot with this agent.conf; `more` are further kernel parameters."""
         image = self.folder / f"{time.monotonic_ns()}.cpio"
-        image.write_bytes(initramfs(self.agent, self.guest, conf))
+        image.write_bytes(initramfs(self.agent, self.guest, conf, files))
         published = {guest: free_port() for guest in ports}
         process = subprocess.Popen(
-            command(self.kernel, image, published, more),
+            [*command(self.kernel, image, published, more), *qemu],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -201,6 +201,11 @@ def test_a_crash_after_which_all_is_well_again(judged: Judge) -> None:
     assert found == {SURPRISES: "crash: pid 2 signal 11; restart: delay_ms 100 restarts 1"}
 
 
+def test_what_the_guard_reports_is_no_success(judged: Judge) -> None:
+    found = failed(judged("guarded", ExitCheck(0)))
+    assert found == {SURPRISES: "guard: kind exec verdict audited what /bin/sh"}
+
+
 def test_a_refused_call_is_named(judged: Judge) -> None:
     verdict = judged("refuses", ExitCheck(0), tolerate=["bpf"])
     assert failed(verdict) == {REFUSED: "ptrace (101) by app"}
@@ -248,7 +253,7 @@ def test_a_line_that_is_never_printed(judged: Judge) -> None:
 
 
 def test_an_application_that_does_not_stop(judged: Judge) -> None:
-    found = failed(judged("stubborn", timeout_s=SHORT_S))
+    found = failed(judged("stubborn", timeout_s=2 * SHORT_S))
     assert list(found) == [SHUTDOWN]
     assert "no last word" in found[SHUTDOWN]
 

@@ -12,7 +12,8 @@ from builder.assemble import cpio
 from builder.compile import kernel, source, table
 from builder.configure import recipes, request, resolve
 from builder.edges.store import Store
-from builder.model import File, Kernel, KernelSource, Package, digest
+from builder.model import File, Kernel, KernelSource, Package
+from builder.value import digest
 
 pytestmark = [pytest.mark.vm, pytest.mark.slow]
 

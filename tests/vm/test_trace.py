@@ -9,15 +9,15 @@ from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 
 from builder import paths
+from builder.application import missing_libraries, whole_tree
 from builder.edges.store import Store
 from builder.inputs import definition_file, gather, lockfile
 from builder.model import Tree
-from builder.pipeline import missing_libraries, whole_tree
 from builder.trace import document
 from builder.traced import Spot, Trace, TracedCall
 from tests.conftest import Checkout, make_checkout
 
-pytestmark = [pytest.mark.vm, pytest.mark.slow]
+pytestmark = [pytest.mark.timeout(2700), pytest.mark.vm, pytest.mark.slow]
 
 SOURCES = Path(__file__).parents[1] / "c" / "trace"
 DEFINITION = """
@@ -90,7 +90,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
 @pytest.fixture(scope="module")
 def seen(place: Checkout) -> Seen:
     folder = define(place, "traced", "traced")
-    outcome = place.run("trace", "--app", "traced")
+    outcome = place.run("trace", "--app", "traced", timeout_s=2400)  # a large kernel, on a slow machine
     assert outcome.exit_code == 0, outcome.stderr
     assert "images/traced/trace.json" in outcome.stdout
     assert "./invoke analyse --app traced --with-trace" in outcome.stdout

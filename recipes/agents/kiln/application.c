@@ -19,6 +19,7 @@ static char stack[8192] __attribute__((aligned(16)));
 
 struct child {
 	const struct conf *conf;
+	int out_fd, err_fd;
 	struct started failure; /* written by the child: it shares our memory until it has started the program */
 };
 
@@ -69,14 +70,17 @@ static int run(void *argument)
 	struct child *child = argument;
 	const struct conf *conf = child->conf;
 	struct rlimit files = {.rlim_cur = conf->open_files, .rlim_max = conf->open_files};
+	struct rlimit processes = {.rlim_cur = conf->processes, .rlim_max = conf->processes};
 	long error;
 
 	sys_setsid();
 	sys_dup2(null_fd, 0);
-	sys_dup2(outputs[0].write_fd, 1);
-	sys_dup2(outputs[1].write_fd, 2);
+	sys_dup2(child->out_fd, 1);
+	sys_dup2(child->err_fd, 2);
 	if ((error = sys_setrlimit(RLIMIT_NOFILE, &files)) < 0)
 		return fail(child, CODE_SETUP, "open-files", error);
+	if (conf->processes && (error = sys_setrlimit(RLIMIT_NPROC, &processes)) < 0)
+		return fail(child, CODE_SETUP, "processes", error);
 	if ((error = sys_prctl(PR_SET_NO_NEW_PRIVS, 1)) < 0)
 		return fail(child, CODE_SETUP, "no_new_privs", error);
 	if ((error = become_user(conf)) < 0)
@@ -88,9 +92,9 @@ static int run(void *argument)
 	return fail(child, CODE_PROGRAM, conf->argument[0], error);
 }
 
-struct started application_start(const struct conf *conf)
+struct started application_start_as(const struct conf *conf, int out_fd, int err_fd)
 {
-	struct child child = {.conf = conf};
+	struct child child = {.conf = conf, .out_fd = out_fd, .err_fd = err_fd};
 	int pid = clone(run, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, &child);
 	struct started started = child.failure;
 
@@ -101,6 +105,11 @@ struct started application_start(const struct conf *conf)
 	else
 		started.pid = pid;
 	return started;
+}
+
+struct started application_start(const struct conf *conf)
+{
+	return application_start_as(conf, outputs[0].write_fd, outputs[1].write_fd);
 }
 
 void application_watch(void)

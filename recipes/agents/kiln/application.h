@@ -21,6 +21,8 @@ struct started {
 	long error;
 };
 struct started application_start(const struct conf *conf);
+/* The same for any program, with these for its output. */
+struct started application_start_as(const struct conf *conf, int out_fd, int err_fd);
 void application_watch(void);
 void application_drain(void); /* all it has written so far, the last line complete or not */
 struct output_counts application_output(int stream);

@@ -1,32 +1,12 @@
 #include "conf.h"
 
 #include <string.h>
-#include <sys/mount.h>
 
-#include "scan.h"
+#include "conf_values.h"
 
 #define MOST_SIGNAL 64
-#define MOST_ID 0xfffffffeu /* (uid_t)-1 means "leave as it is" */
 
 typedef const char *directive(struct conf *conf, char *value); /* NULL, or what is wrong */
-
-static const char *number(const char *value, uint64_t least, uint64_t most, uint64_t *to)
-{
-	struct scan scan = scan_of(value, strlen(value));
-
-	if (!scan_unsigned(&scan, 10, most, to) || !scan_at_end(&scan) || *to < least)
-		return "not a number that is allowed here";
-	return NULL;
-}
-
-static const char *id(const char *value, uint32_t *to)
-{
-	uint64_t found = 0;
-	const char *wrong = number(value, 0, MOST_ID, &found);
-
-	*to = (uint32_t)found;
-	return wrong;
-}
 
 static const char *word(char *list[], size_t *count, char *value)
 {
@@ -62,13 +42,14 @@ static const char *on_hostname(struct conf *conf, char *value)
 	return value[0] && strlen(value) <= 64 ? NULL : "a host name has 1 to 64 characters";
 }
 
-static const char *on_uid(struct conf *conf, char *value) { return id(value, &conf->uid); }
+static const char *on_uid(struct conf *conf, char *value) { return conf_id(value, &conf->uid); }
 
-static const char *on_gid(struct conf *conf, char *value) { return id(value, &conf->gid); }
+static const char *on_gid(struct conf *conf, char *value) { return conf_id(value, &conf->gid); }
+static const char *on_guard(struct conf *conf, char *value) { return word(conf->guard, &conf->guards, value); }
 
 static const char *on_group(struct conf *conf, char *value)
 {
-	return conf->groups == CONF_GROUPS ? "too many of them" : id(value, &conf->group[conf->groups++]);
+	return conf->groups == CONF_GROUPS ? "too many of them" : conf_id(value, &conf->group[conf->groups++]);
 }
 
 static const char *on_restart(struct conf *conf, char *value)
@@ -85,115 +66,25 @@ static const char *on_restart(struct conf *conf, char *value)
 static const char *on_stop_signal(struct conf *conf, char *value)
 {
 	uint64_t found = 0;
-	const char *wrong = number(value, 1, MOST_SIGNAL, &found);
+	const char *wrong = conf_number(value, 1, MOST_SIGNAL, &found);
 
 	conf->stop_signal = (int)found;
 	return wrong;
 }
 
-static const char *on_stop_timeout(struct conf *conf, char *value)
-{
-	return number(value, 1, 3600000, &conf->stop_timeout_ms);
-}
+static const char *on_open_files(struct conf *conf, char *value) { return conf_number(value, 4, 1048576, &conf->open_files); }
+static const char *on_processes(struct conf *conf, char *value) { return conf_number(value, 0, 1048576, &conf->processes); }
+static const char *on_stop_timeout(struct conf *conf, char *value) { return conf_number(value, 1, 3600000, &conf->stop_timeout_ms); }
 
-static const char *on_open_files(struct conf *conf, char *value)
-{
-	return number(value, 4, 1048576, &conf->open_files);
-}
+static const char *on_network(struct conf *conf, char *value) { return conf_flag(value, &conf->network); }
+static const char *on_verify_first(struct conf *conf, char *value) { return conf_flag(value, &conf->verify_first); }
 
-/* The next word of a value, made a string; the value moves behind it. */
-static char *next_word(char **value)
-{
-	char *found = *value;
-	char *space = strchr(found, ' ');
-
-	*value = space ? space + 1 : found + strlen(found);
-	if (space)
-		*space = '\0';
-	return found;
-}
-
-static unsigned long flag_of(const char *option)
-{
-	static const struct {
-		const char *name;
-		unsigned long flag;
-	} known[] = {{"nosuid", MS_NOSUID}, {"nodev", MS_NODEV}, {"noexec", MS_NOEXEC}, {"noatime", MS_NOATIME},
-		     {"ro", MS_RDONLY}};
-	size_t i;
-
-	for (i = 0; i < sizeof known / sizeof *known; i++)
-		if (strcmp(option, known[i].name) == 0)
-			return known[i].flag;
-	return 0;
-}
-
-/* Flags are taken out of the options; what is left, moved together, is the file system's own. */
-static void split_options(struct conf_mount *mount, char *options)
-{
-	char *data = options;
-	char *to = options;
-
-	while (*options) {
-		char *option = options;
-		char *comma = strchr(options, ',');
-		size_t size = comma ? (size_t)(comma - option) : strlen(option);
-		unsigned long flag;
-
-		options = option + size + (comma ? 1 : 0);
-		option[size] = '\0';
-		flag = flag_of(option);
-		mount->flags |= flag;
-		if (flag || !size)
-			continue;
-		if (to != data)
-			*to++ = ',';
-		memmove(to, option, size);
-		to += size;
-	}
-	*to = '\0';
-	mount->data = data;
-}
-
-static const char *on_mount(struct conf *conf, char *value)
-{
-	struct conf_mount *mount = &conf->mount[conf->mounts];
-
-	if (conf->mounts == CONF_MOUNTS)
-		return "too many of them";
-	mount->type = next_word(&value);
-	mount->source = next_word(&value);
-	mount->target = next_word(&value);
-	if (!*mount->type || !*mount->source || mount->target[0] != '/')
-		return "not `type source /target options`";
-	split_options(mount, value);
-	conf->mounts++;
-	return NULL;
-}
-
-static const char *on_own(struct conf *conf, char *value)
-{
-	struct conf_owner *owner = &conf->owner[conf->owners];
-
-	if (conf->owners == CONF_MOUNTS)
-		return "too many of them";
-	owner->path = next_word(&value);
-	if (owner->path[0] != '/' || id(next_word(&value), &owner->uid) || id(value, &owner->gid))
-		return "not `/path uid gid`";
-	conf->owners++;
-	return NULL;
-}
-
-static const char *on_network(struct conf *conf, char *value)
-{
-	conf->network = strcmp(value, "yes") == 0;
-	return conf->network || strcmp(value, "no") == 0 ? NULL : "neither yes nor no";
-}
+static const char *on_read_only(struct conf *conf, char *value) { return conf_flag(value, &conf->read_only); }
 
 static const char *on_port(struct conf *conf, char *value)
 {
 	uint64_t found = 0;
-	const char *wrong = number(value, 1, 65535, &found);
+	const char *wrong = conf_number(value, 1, 65535, &found);
 
 	if (conf->ports == CONF_PORTS)
 		return "too many of them";
@@ -204,11 +95,14 @@ static const char *on_port(struct conf *conf, char *value)
 static const char *on_agent_port(struct conf *conf, char *value)
 {
 	uint64_t found = 0;
-	const char *wrong = number(value, 0, 65535, &found);
+	const char *wrong = conf_number(value, 0, 65535, &found);
 
 	conf->agent_port = (uint16_t)found;
 	return wrong;
 }
+
+static const char *on_verify(struct conf *conf, char *value) { return conf_number(value, 0, 604800000, &conf->verify_ms); }
+static const char *on_heartbeat(struct conf *conf, char *value) { return conf_number(value, 0, 3600000, &conf->heartbeat_ms); }
 
 static const struct {
 	const char *key;
@@ -217,8 +111,20 @@ static const struct {
 	{"argument", on_argument}, {"environment", on_environment}, {"directory", on_directory},
 	{"hostname", on_hostname}, {"uid", on_uid}, {"gid", on_gid}, {"group", on_group}, {"restart", on_restart},
 	{"stop-signal", on_stop_signal}, {"stop-timeout-ms", on_stop_timeout}, {"open-files", on_open_files},
-	{"mount", on_mount}, {"own", on_own}, {"network", on_network}, {"port", on_port},
-	{"agent-port", on_agent_port},
+	{"mount", conf_on_mount}, {"own", conf_on_own}, {"network", on_network}, {"port", on_port},
+	{"agent-port", on_agent_port}, {"guard", on_guard}, {"heartbeat-ms", on_heartbeat}, {"verify-ms", on_verify},
+	{"verify-first", on_verify_first}, {"processes", on_processes}, {"read-only", on_read_only},
+	{"rule", conf_on_rule},
+#ifdef KILN_SECRETS
+	{"secret", conf_on_secret},
+#endif
+#ifdef KILN_HEALTH
+	{"check", conf_on_check},
+#endif
+#ifdef KILN_COMPANION
+	{"companion", conf_on_companion}, {"companion-name", conf_on_companion_name},
+	{"companion-user", conf_on_companion_user},
+#endif
 };
 
 static const char *unescape(char *value)
@@ -242,7 +148,7 @@ static const char *unescape(char *value)
 static const char *read_line(struct conf *conf, char *line)
 {
 	char *value = line;
-	const char *key = next_word(&value);
+	const char *key = conf_word(&value);
 	const char *wrong = unescape(value);
 	size_t i;
 
@@ -262,6 +168,10 @@ static const char *incomplete(const struct conf *conf)
 
 	if (!conf->arguments)
 		return "no argument: there is no program to start";
+#ifdef KILN_COMPANION
+	if (conf->companion.arguments && !conf->companion.name)
+		return "a companion without companion-name";
+#endif
 	if (!conf->network && (conf->ports || conf->agent_port))
 		return "ports without a network";
 	for (i = 0; i < conf->ports; i++)

@@ -12,6 +12,17 @@
 #define CONF_MOUNTS 32
 #define CONF_GROUPS 32
 #define CONF_PORTS 32
+#define CONF_COMPANION 31 /* arguments */
+#define CONF_RULES 64
+
+#define CONF_SECRETS 16
+#define CONF_CHECK_PATH 255
+
+/* What is done when a rule fits, mildest first; conf_responses has the words. */
+enum response {
+	RESPONSE_COUNT, RESPONSE_LOG, RESPONSE_ALERT, RESPONSE_KILL, RESPONSE_FREEZE, RESPONSE_POWER_OFF, CONF_RESPONSES
+};
+extern const char *const conf_responses[CONF_RESPONSES];
 
 enum restart { RESTART_NEVER, RESTART_ON_FAILURE, RESTART_ALWAYS };
 
@@ -25,6 +36,36 @@ struct conf_owner {
 	uint32_t uid, gid;
 };
 
+/* Fits events of this name whose fields are these; `*` at the end of one stands for whatever follows. */
+struct conf_rule {
+	const char *name, *event, *kind, *verdict, *what;
+	uint64_t count, window_ms; /* so many within such a time; 0: ever */
+	enum response response;
+};
+
+struct conf_secret {
+	const char *name, *path;
+	uint32_t uid, gid;
+	unsigned int mode;
+};
+
+/* Asks a port of this machine, over HTTP where there is a path. */
+enum { CHECK_READY, CHECK_LIVE, CHECKS };
+
+struct conf_check {
+	const char *path;
+	uint64_t interval_ms, timeout_ms, failures, start_ms;
+	uint16_t port; /* 0: there is no such check */
+};
+
+/* A second program beside the application: companion.c. */
+struct conf_companion {
+	char *argument[CONF_COMPANION + 1];
+	size_t arguments;
+	const char *name;
+	uint32_t uid, gid;
+};
+
 struct conf {
 	char *argument[CONF_WORDS + 1];
 	char *environment[CONF_WORDS + 1];
@@ -33,13 +74,20 @@ struct conf {
 	struct conf_owner owner[CONF_MOUNTS];
 	uint32_t group[CONF_GROUPS];
 	uint16_t port[CONF_PORTS];
-	size_t arguments, variables, mounts, owners, groups, ports;
-	uint64_t stop_timeout_ms, open_files;
+	char *guard[CONF_WORDS]; /* lines of the policy for the kernel's guard: it knows what may be said */
+	struct conf_rule rule[CONF_RULES];
+	struct conf_secret secret[CONF_SECRETS];
+	struct conf_check check[CHECKS];
+	size_t arguments, variables, mounts, owners, groups, ports, guards, rules, secrets;
+	uint64_t stop_timeout_ms, open_files, processes, heartbeat_ms, verify_ms;
 	uint32_t uid, gid;
 	int stop_signal;
 	enum restart restart;
 	uint16_t agent_port;
-	bool network;
+	bool network, verify_first, read_only;
+#ifdef KILN_COMPANION
+	struct conf_companion companion;
+#endif
 };
 
 struct conf_error {

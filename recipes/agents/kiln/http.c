@@ -71,6 +71,17 @@ int http_parse(const char *data, size_t size, struct http_request *request)
 	return request->head || is(method, "GET") ? 200 : 405;
 }
 
+int http_status(const char *data, size_t size)
+{
+	struct scan scan = scan_of(data, size < sizeof "HTTP/1.1 200" - 1 ? size : sizeof "HTTP/1.1 200" - 1);
+	uint64_t minor, status;
+
+	if (!scan_literal(&scan, "HTTP/1.") || !scan_unsigned(&scan, 10, 9, &minor) || !scan_literal(&scan, " ") ||
+	    scan.end - scan.at != 3 || !scan_unsigned(&scan, 10, 599, &status) || !scan_at_end(&scan))
+		return 0;
+	return status < 100 ? 0 : (int)status;
+}
+
 const char *http_reason(int status)
 {
 	switch (status) {

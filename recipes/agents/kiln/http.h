@@ -17,6 +17,8 @@ struct http_request {
 /* 0: more must come; 200: `request` is to be answered; else the status of a refusal. */
 int http_parse(const char *data, size_t size, struct http_request *request);
 const char *http_reason(int status);
+/* Of an answer's first line: its status; 0: more must come, or it is none. */
+int http_status(const char *data, size_t size);
 void http_head(struct text *text, int status, const char *type, size_t length);
 
 #endif

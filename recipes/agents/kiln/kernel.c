@@ -7,6 +7,7 @@
 #include "clock.h"
 #include "event.h"
 #include "loop.h"
+#include "rules.h"
 #include "sys.h"
 #include "text.h"
 
@@ -74,6 +75,7 @@ static void on_refused(const struct refused *refused)
 	event_number("pid", refused->pid);
 	event_string("ip", text_end(&text));
 	event_end();
+	rules_note_number("refused", refused->number, refused->pid);
 }
 
 static void on_message(const struct kmsg *kmsg)
@@ -96,6 +98,7 @@ static void on_message(const struct kmsg *kmsg)
 	event_number("level", kmsg->level);
 	event_bytes("line", kmsg->line, kmsg->size);
 	event_end();
+	rules_note(&(struct finding){.event = "kernel", .what = scan_of(kmsg->line, kmsg->size), .count = 1});
 }
 
 /* False when there is nothing more to read. */

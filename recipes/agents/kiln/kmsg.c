@@ -5,7 +5,7 @@
 #include "scan.h"
 
 /* The kernel writes bytes that are not printable, and backslashes, as \xNN. */
-static size_t unescape(char *line, size_t size)
+size_t kmsg_unescape(char *line, size_t size)
 {
 	struct scan scan = scan_of(line, size);
 	char *to = line;
@@ -38,7 +38,7 @@ bool kmsg_parse(char *record, size_t size, struct kmsg *kmsg)
 	if (!scan_line(&scan, &line)) /* what follows the first line are properties: SUBSYSTEM=, DEVICE= */
 		line = scan;
 	kmsg->line = line.at;
-	kmsg->size = unescape(record + (line.at - record), (size_t)(line.end - line.at));
+	kmsg->size = kmsg_unescape(record + (line.at - record), (size_t)(line.end - line.at));
 	return true;
 }
 

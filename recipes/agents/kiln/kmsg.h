@@ -22,6 +22,7 @@ struct refused {
 	uint64_t ip;
 };
 
+size_t kmsg_unescape(char *line, size_t size); /* in place; the new size */
 bool kmsg_parse(char *record, size_t size, struct kmsg *kmsg);
 /* Whether the message is `kiln: refused syscall nr=<n> comm=<name> pid=<n> ip=<hex>`; a name may hold anything. */
 bool kmsg_refused(const struct kmsg *kmsg, struct refused *refused);

@@ -5,19 +5,28 @@
 
 #include "application.h"
 #include "clock.h"
+#include "companion.h"
 #include "conf.h"
 #include "console.h"
 #include "event.h"
 #include "file.h"
+#include "health.h"
+#include "heartbeat.h"
+#include "integrity.h"
+#include "guard.h"
 #include "kernel.h"
 #include "loop.h"
 #include "network.h"
+#include "rules.h"
+#include "secret.h"
 #include "setup.h"
 #include "supervisor.h"
 #include "sys.h"
 #include "text.h"
 
 #define AGENT "kiln/1"
+#define CODE_SECRET 124
+#define CODE_CHANGED 125
 #define CODE_SETUP 126
 
 static struct conf conf;
@@ -106,12 +115,23 @@ _Noreturn static void watch_over(void)
 		loop_begin();
 		console_watch();
 		kernel_watch();
+		guard_watch();
 		application_watch();
+		companion_watch();
 		server_watch();
 		supervisor_watch();
+		health_watch();
+		heartbeat_watch();
+		integrity_watch();
+		rules_watch();
 		loop_wait();
 		take_requests();
 		supervisor_turn();
+		health_turn();
+		companion_turn();
+		heartbeat_turn();
+		integrity_turn();
+		rules_turn();
 	}
 }
 
@@ -122,14 +142,25 @@ int main(int argc, char *argv[], char *environment[])
 	if (sys_getpid() != 1)
 		return CODE_SETUP; /* on any other machine this would stop everything there is */
 	occupy_standard_descriptors();
+	supervisor_boot();
 	console_open();
 	loop_open();
 	say_hello();
 	kernel_open(parameter(environment, "kiln_debug") != NULL);
 	if (!read_configuration() || !setup_machine(&conf) || !application_open(&conf))
 		supervisor_halt(&conf, CODE_SETUP);
+	rules_open(&conf);
+	if (!secret_receive(&conf))
+		supervisor_halt(&conf, CODE_SECRET);
+	integrity_open(&conf);
+	if (!integrity_before_start())
+		supervisor_halt(&conf, CODE_CHANGED);
 	network_open(&conf, parameter(environment, "kiln_ip"), parameter(environment, "kiln_gw"));
 	server_open(&conf);
+	heartbeat_open(&conf);
+	guard_open(&conf);
+	health_open(&conf);
 	supervisor_start(&conf);
+	companion_open(&conf);
 	watch_over();
 }

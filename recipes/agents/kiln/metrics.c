@@ -54,12 +54,18 @@ static void write_application(struct text *text, const struct metrics *m)
 {
 	one(text, "kiln_application_up", GAUGE, "", "Whether the application runs.", m->up, 0);
 	one(text, "kiln_application_healthy", GAUGE, "", "Whether it runs and all its ports are listened on.", m->healthy, 0);
+	one(text, "kiln_application_frozen", GAUGE, "", "Whether a rule has stopped it where it was.", m->frozen, 0);
 	one(text, "kiln_application_restarts", COUNTER, "", "Times it was started again.", m->restarts, 0);
 	one(text, "kiln_application_crashes", COUNTER, "", "Times a signal ended it unasked.", m->crashes, 0);
 	one(text, "kiln_application_processes", GAUGE, "", "Its processes.", m->processes, 0);
 	one(text, "process_cpu_seconds", COUNTER, "seconds", "CPU time of all its processes, ended ones too.", m->cpu_ticks, 2);
 	one(text, "process_resident_memory_bytes", GAUGE, "bytes",
 	    "Memory its processes have in use; shared pages count for each.", m->resident_bytes, 0);
+	one(text, "process_resident_memory_peak_bytes", GAUGE, "bytes", "Sum of the most each of its processes had in use.",
+	    m->peak_bytes, 0);
+	family(text, "process_page_faults", COUNTER, "", "Page faults of all its processes; major ones had to wait for a disk.");
+	sample(text, "process_page_faults", COUNTER, "kind", "minor", m->faults[0], 0);
+	sample(text, "process_page_faults", COUNTER, "kind", "major", m->faults[1], 0);
 	one(text, "process_virtual_memory_bytes", GAUGE, "bytes", "Address space of its processes.", m->virtual_bytes, 0);
 	one(text, "process_threads", GAUGE, "", "Threads of its processes.", m->threads, 0);
 	one(text, "process_open_fds", GAUGE, "", "Open file descriptors of its processes.", m->open_files, 0);
@@ -97,9 +103,55 @@ static void write_kernel(struct text *text, const struct metrics *m)
 	    m->kernel.refused, 0);
 }
 
+static void label(struct text *text, const char *name, const char *value)
+{
+	text_string(text, name);
+	text_json(text, value, strlen(value));
+}
+
+static void write_guard_event(struct text *text, const struct guard_counts *guard, size_t i)
+{
+	label(text, "kiln_guard_events_total{kind=", guard->event[i].kind);
+	label(text, ",verdict=", guard->event[i].verdict);
+	text_string(text, "} ");
+	text_unsigned(text, guard->event[i].count);
+	text_string(text, "\n");
+}
+
+static void write_calls(struct text *text, const struct guard_counts *guard, const char *name, const char *help, bool failed)
+{
+	const char *call = call_names;
+	size_t i;
+
+	family(text, name, COUNTER, "", help);
+	for (i = 0; i < CALL_COUNT; i++, call += strlen(call) + 1) {
+		uint64_t count = failed ? guard->call[i].failed : guard->call[i].made;
+
+		if (count && *call)
+			sample(text, name, COUNTER, "call", call, count, 0);
+	}
+}
+
+/* Only where the kernel has a guard with a policy. */
+static void write_guard(struct text *text, const struct metrics *m)
+{
+	size_t i;
+
+	if (!m->guard.sealed)
+		return;
+	family(text, "kiln_guard_events", COUNTER, "", "What the kernel's guard was asked about, by kind and verdict.");
+	for (i = 0; i < m->guard.events; i++)
+		write_guard_event(text, &m->guard, i);
+	one(text, "kiln_guard_lost_events", COUNTER, "", "Events of the guard that were counted but found no room.",
+	    m->guard.lost, 0);
+	write_calls(text, &m->guard, "kiln_system_calls", "System calls of all processes but the agent.", false);
+	write_calls(text, &m->guard, "kiln_system_call_errors", "System calls among these that failed.", true);
+}
+
 static void write_machine(struct text *text, const struct metrics *m)
 {
 	static const char *const spans[] = {"1", "5", "15"};
+	static const char *const milestones[] = {"agent", "application", "healthy"};
 	int i;
 
 	one(text, "kiln_memory_size_bytes", GAUGE, "bytes", "Memory of the machine that the kernel manages.", m->memory_bytes, 0);
@@ -110,6 +162,12 @@ static void write_machine(struct text *text, const struct metrics *m)
 	for (i = 0; i < 3; i++)
 		sample(text, "kiln_load_average", GAUGE, "minutes", spans[i], m->load_hundredths[i], 2);
 	one(text, "kiln_uptime_seconds", GAUGE, "seconds", "Time since boot.", m->uptime_ms, 3);
+	one(text, "kiln_context_switches", COUNTER, "", "Times a processor turned to another thread.", m->switches, 0);
+	one(text, "kiln_forks", COUNTER, "", "Processes and threads made since boot.", m->forks, 0);
+	family(text, "kiln_boot_seconds", GAUGE, "seconds", "From the kernel's start to the first time a milestone was reached.");
+	for (i = 0; i < 3; i++)
+		if (m->boot_ms[i])
+			sample(text, "kiln_boot_seconds", GAUGE, "milestone", milestones[i], m->boot_ms[i], 3);
 }
 
 static void direction(struct text *text, const struct metrics *m, const char *name, const char *unit, const char *help,
@@ -135,6 +193,70 @@ static void write_network(struct text *text, const struct metrics *m)
 	direction(text, m, "kiln_network_transmit_drops", "", "Packets dropped instead of sent.", true, 3);
 }
 
+static void write_tcp(struct text *text, const struct metrics *m)
+{
+	const struct tcp *tcp = &m->tcp;
+
+	one(text, "kiln_tcp_connections", GAUGE, "", "TCP connections that are established.", tcp->connections, 0);
+	family(text, "kiln_tcp_opens", COUNTER, "", "TCP connections made, by who asked.");
+	sample(text, "kiln_tcp_opens", COUNTER, "by", "here", tcp->opened, 0);
+	sample(text, "kiln_tcp_opens", COUNTER, "by", "peer", tcp->accepted, 0);
+	one(text, "kiln_tcp_failed_opens", COUNTER, "", "TCP connections that did not come about.", tcp->failed, 0);
+	one(text, "kiln_tcp_resets", COUNTER, "", "Established TCP connections that were reset.", tcp->resets, 0);
+	family(text, "kiln_tcp_segments", COUNTER, "", "TCP segments.");
+	sample(text, "kiln_tcp_segments", COUNTER, "direction", "receive", tcp->received, 0);
+	sample(text, "kiln_tcp_segments", COUNTER, "direction", "transmit", tcp->sent, 0);
+	one(text, "kiln_tcp_retransmitted_segments", COUNTER, "", "TCP segments sent again.", tcp->retransmitted, 0);
+	one(text, "kiln_tcp_receive_errors", COUNTER, "", "TCP segments received broken.", tcp->errors, 0);
+	one(text, "kiln_tcp_listen_overflows", COUNTER, "", "Connections refused because the application accepts too slowly.",
+	    tcp->overflows, 0);
+	one(text, "kiln_tcp_listen_drops", COUNTER, "", "Connection requests dropped by listening sockets.", tcp->drops, 0);
+}
+
+static void write_disks(struct text *text, const struct metrics *m)
+{
+	static const char *const names[] = {"kiln_disk_reads", "kiln_disk_read_bytes", "kiln_disk_writes",
+					    "kiln_disk_written_bytes"};
+	static const char *const help[] = {"Requests to read from a disk.", "Bytes read from a disk.",
+					   "Requests to write to a disk.", "Bytes written to a disk."};
+	size_t i;
+	int figure;
+
+	for (figure = 0; figure < 4 && m->disks; figure++) {
+		family(text, names[figure], COUNTER, figure & 1 ? "bytes" : "", help[figure]);
+		for (i = 0; i < m->disks; i++) {
+			const struct disk *disk = &m->disk[i];
+
+			sample(text, names[figure], COUNTER, "device", disk->name,
+			       (figure < 2 ? disk->read : disk->written)[figure & 1] * (figure & 1 ? 512 : 1), 0);
+		}
+	}
+}
+
+static void write_integrity(struct text *text, const struct metrics *m)
+{
+	one(text, "kiln_verifications", COUNTER, "", "Times the image's files were compared with their digests.",
+	    m->integrity.passes, 0);
+	one(text, "kiln_verified_files", GAUGE, "", "Files of the image that were compared the last time.", m->integrity.files, 0);
+	one(text, "kiln_changed_files", GAUGE, "", "Files that were not as they were built, the last time.",
+	    m->integrity.changed, 0);
+}
+
+static void write_rules(struct text *text, const struct metrics *m)
+{
+	size_t i;
+
+	if (m->rules)
+		family(text, "kiln_rule_matches", COUNTER, "", "Findings that a rule fits, and what is done about them.");
+	for (i = 0; i < m->rules; i++) {
+		label(text, "kiln_rule_matches_total{rule=", m->rule[i].rule->name);
+		label(text, ",response=", conf_responses[m->rule[i].rule->response]);
+		text_string(text, "} ");
+		text_unsigned(text, m->rule[i].matched);
+		text_string(text, "\n");
+	}
+}
+
 static void write_agent(struct text *text, const struct metrics *m)
 {
 	one(text, "kiln_agent_resident_memory_bytes", GAUGE, "bytes", "Memory the agent has in use.", m->agent_resident_bytes, 0);
@@ -148,8 +270,13 @@ void metrics_write(struct text *text, const struct metrics *metrics)
 	write_application(text, metrics);
 	write_output(text, metrics);
 	write_kernel(text, metrics);
+	write_guard(text, metrics);
 	write_machine(text, metrics);
 	write_network(text, metrics);
+	write_tcp(text, metrics);
+	write_disks(text, metrics);
+	write_integrity(text, metrics);
+	write_rules(text, metrics);
 	write_agent(text, metrics);
 	text_string(text, "# EOF\n");
 }

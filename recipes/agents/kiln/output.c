@@ -1,11 +1,13 @@
 #include "output.h"
 
 #include <fcntl.h>
+#include <string.h>
 
 #include "clock.h"
 #include "console.h"
 #include "event.h"
 #include "loop.h"
+#include "rules.h"
 #include "sys.h"
 #include "text.h"
 
@@ -26,6 +28,24 @@ long output_open(struct output *output, const char *name, uint32_t uid, uint32_t
 	return uid || gid ? sys_fchown(ends[1], uid, gid) : 0;
 }
 
+static void note_dropped(struct output *output)
+{
+	uint64_t count = output->dropped_lately;
+
+	output->dropped_lately = 0;
+	rules_note(&(struct finding){
+		.event = "dropped", .kind = scan_of(output->name, strlen(output->name)), .count = count,
+	});
+}
+
+static void note_line(const struct output *output, const struct line *line)
+{
+	rules_note(&(struct finding){
+		.event = "output", .kind = scan_of(output->name, strlen(output->name)),
+		.what = scan_of(line->data, line->size), .count = 1,
+	});
+}
+
 static bool offer(struct output *output, const struct line *line)
 {
 	event_begin("output");
@@ -37,7 +57,8 @@ static bool offer(struct output *output, const struct line *line)
 		event_number("dropped", (int64_t)output->dropped_lately);
 	if (!event_offer())
 		return false;
-	output->dropped_lately = 0;
+	if (output->dropped_lately)
+		note_dropped(output);
 	return true;
 }
 
@@ -58,6 +79,7 @@ static bool deliver(struct output *output, bool all)
 			output->dropped_lately++;
 		}
 		output->count++;
+		note_line(output, &line);
 		lines_take(&output->lines, &line);
 	}
 	return true;

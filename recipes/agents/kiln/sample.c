@@ -4,9 +4,14 @@
 #include <string.h>
 
 #include "clock.h"
+#include "companion.h"
 #include "event.h"
 #include "file.h"
+#include "health.h"
+#include "integrity.h"
+#include "guard.h"
 #include "network.h"
+#include "rules.h"
 #include "scan.h"
 #include "supervisor.h"
 #include "sys.h"
@@ -43,9 +48,24 @@ static uint64_t open_files(uint64_t pid)
 	return sys_stat(path_of(&text, pid, "/fd"), &status) < 0 ? 0 : (uint64_t)status.st_size;
 }
 
+/* The most it had in use, in bytes. */
+static uint64_t peak(uint64_t pid)
+{
+	uint64_t kilobytes = 0;
+	const struct counter wanted = {"VmHWM", &kilobytes};
+	char path[64], data[2048];
+	struct text text = text_in(path, sizeof path);
+	long size = file_read(path_of(&text, pid, "/status"), data, sizeof data);
+
+	if (size > 0)
+		named_parse(data, (size_t)size, &wanted, 1);
+	return kilobytes * 1024;
+}
+
 static void add_process(struct metrics *m, uint64_t pid)
 {
 	struct process process;
+	int i;
 
 	if (!read_process(pid, &process) || process_is_kernel_thread(&process))
 		return;
@@ -54,6 +74,9 @@ static void add_process(struct metrics *m, uint64_t pid)
 	m->cpu_ticks += process.own_ticks + process.children_ticks;
 	m->virtual_bytes += process.virtual_bytes;
 	m->resident_bytes += process.resident_bytes;
+	m->peak_bytes += peak(pid);
+	for (i = 0; i < 2; i++)
+		m->faults[i] += process.own_faults[i] + process.children_faults[i];
 	m->open_files += open_files(pid);
 }
 
@@ -65,7 +88,7 @@ static bool may_be_of_application(uint64_t pid)
 
 	if (!first && now)
 		first = (uint64_t)now;
-	return pid > 1 && (pid >= first || pid >= NEVER_REUSED);
+	return pid > 1 && pid != (uint64_t)companion_pid() && (pid >= first || pid >= NEVER_REUSED);
 }
 
 static bool pid_of(const char *name, uint64_t *pid)
@@ -111,24 +134,38 @@ static void add_machine(struct metrics *m)
 	m->uptime_ms = (uint64_t)(clock_us() / MILLISECOND);
 }
 
-static void add_traffic(struct metrics *m)
+static void add_activity(struct metrics *m)
 {
-	char data[2048];
-	long size = file_read("/proc/net/dev", data, sizeof data);
+	const struct counter wanted[] = {{"ctxt", &m->switches}, {"processes", &m->forks}};
+	static char data[8192];
+	long size = file_read("/proc/stat", data, sizeof data);
 
-	m->devices = size > 0 ? traffic_parse(data, (size_t)size, m->device, METRICS_DEVICES) : 0;
+	if (size > 0)
+		named_parse(data, (size_t)size, wanted, 2);
+}
+
+static void add_boot(struct metrics *m)
+{
+	const struct application *app = supervisor_application();
+
+	m->boot_ms[0] = (uint64_t)(app->booted_us / MILLISECOND);
+	m->boot_ms[1] = (uint64_t)(app->first_started_us / MILLISECOND);
+	m->boot_ms[2] = (uint64_t)(app->first_healthy_us / MILLISECOND);
 }
 
 /* What ended processes used is counted with whoever waited for them: in the end, the agent. */
 static void add_agent(struct metrics *m)
 {
 	struct process agent;
+	int i;
 
 	if (!read_process(1, &agent))
 		return;
 	m->agent_resident_bytes = agent.resident_bytes;
 	m->agent_cpu_ticks = agent.own_ticks - booting_ticks;
 	m->cpu_ticks += agent.children_ticks;
+	for (i = 0; i < 2; i++)
+		m->faults[i] += agent.children_faults[i];
 }
 
 void sample_begin(void)
@@ -145,9 +182,11 @@ void sample_take(const struct conf *conf, struct metrics *m)
 	uint16_t missing;
 	int i;
 
-	*m = (struct metrics){.kernel = *kernel_counts(), .events_lost = event_lost()};
+	*m = (struct metrics){.kernel = *kernel_counts(), .events_lost = event_lost(), .integrity = *integrity()};
 	m->up = app->pid != 0;
-	m->healthy = m->up && !app->stopping && listening_on_all(conf, &missing);
+	m->healthy = m->up && !app->stopping && !app->frozen && listening_on_all(conf, &missing) &&
+		     !health_reason();
+	m->frozen = app->frozen;
 	m->restarts = app->restarts;
 	m->crashes = app->crashes;
 	m->most_open_files = conf->open_files;
@@ -156,6 +195,9 @@ void sample_take(const struct conf *conf, struct metrics *m)
 		m->output[i] = application_output(i);
 	add_processes(m);
 	add_machine(m);
-	add_traffic(m);
+	add_activity(m);
+	add_boot(m);
 	add_agent(m);
+	guard_count(&m->guard);
+	m->rule = rules_states(&m->rules);
 }

@@ -1,4 +1,4 @@
-/* Collects the figures for /metrics. */
+/* Collects the figures of application, kernel and machine, for /metrics and heartbeats. */
 #ifndef KILN_SAMPLE_H
 #define KILN_SAMPLE_H
 

@@ -5,6 +5,7 @@
 
 #include "clock.h"
 #include "event.h"
+#include "health.h"
 #include "http.h"
 #include "loop.h"
 #include "metrics.h"
@@ -12,11 +13,12 @@
 #include "sample.h"
 #include "supervisor.h"
 #include "sys.h"
+#include "traffic.h"
 
 #define CONNECTIONS 8
 #define REQUEST_BYTES 2048
 #define HEAD_BYTES 256
-#define ANSWER_BYTES 16384
+#define ANSWER_BYTES 36864
 #define LIMIT (5 * SECOND)             /* for a request and its answer */
 #define LINGER (500 * MILLISECOND)     /* for the client to close after the answer */
 #define UNTOUCHABLE (500 * MILLISECOND) /* older ones give way to new ones when all are in use */
@@ -46,7 +48,6 @@ void server_open(const struct conf *from)
 	conf = from;
 	if (!conf->agent_port)
 		return;
-	sample_begin();
 	listener = (int)(error = sys_socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC));
 	if (error >= 0)
 		error = sys_bind(listener, &address, sizeof address);
@@ -76,8 +77,12 @@ static int write_health(struct text *body)
 		reason = "the machine is stopping";
 	else if (!app->pid)
 		reason = "the application is not running";
+	else if (app->frozen)
+		reason = "a rule has frozen the application";
 	else if (!listening_on_all(conf, &missing))
 		reason = "nothing listens on port ";
+	else
+		reason = health_reason();
 	text_string(body, reason ? "{\"status\":\"unhealthy\",\"reason\":\"" : "{\"status\":\"healthy\"");
 	if (reason)
 		text_string(body, reason);
@@ -92,6 +97,7 @@ static int write_metrics(struct text *body)
 	static struct metrics metrics;
 
 	sample_take(conf, &metrics);
+	traffic_take(&metrics);
 	metrics.requests = requests;
 	metrics_write(body, &metrics);
 	return body->cut ? 500 : 200;

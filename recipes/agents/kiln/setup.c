@@ -29,6 +29,16 @@ static long mount_at(const struct conf_mount *mount)
 	return error;
 }
 
+/* After everything that is made in it. */
+static bool protect_root(void)
+{
+	long error = sys_mount(NULL, "/", NULL, MS_REMOUNT | MS_RDONLY, NULL);
+
+	if (error < 0)
+		report("make ", "/", "read-only", error);
+	return error >= 0;
+}
+
 bool setup_machine(const struct conf *conf)
 {
 	long error = conf->hostname ? sys_sethostname(conf->hostname, strlen(conf->hostname)) : 0;
@@ -50,7 +60,7 @@ bool setup_machine(const struct conf *conf)
 			return false;
 		}
 	}
-	return true;
+	return !conf->read_only || protect_root();
 }
 
 static bool has_device(const struct conf_mount *mount)

@@ -8,16 +8,22 @@
 #include "application.h"
 #include "backoff.h"
 #include "clock.h"
+#include "companion.h"
 #include "console.h"
 #include "event.h"
+#include "guard.h"
+#include "health.h"
 #include "kernel.h"
 #include "loop.h"
 #include "network.h"
+#include "rules.h"
 #include "setup.h"
 #include "sys.h"
+#include "told.h"
 #include "trace.h"
 
 #define EVERYBODY (-1) /* to kill(2): every process but this one */
+#define CODE_RULE 123 /* a rule ended the application */
 #define LAST_WORDS (5 * SECOND)
 #define DEATH_LIMIT (2 * SECOND)
 #define LOOK_OFTEN (10 * MILLISECOND) /* between looks whether the application listens */
@@ -28,7 +34,8 @@ static const struct conf *conf;
 static struct application app;
 static struct backoff backoff;
 static int code; /* of the last end of the application: the machine's own */
-static enum { RUNNING, WAITING, STOPPING, LEAVING, KILLED } state;
+static enum { RUNNING, WAITING, FROZEN, STOPPING, LEAVING, KILLED } state;
+static bool condemned; /* by a rule: the machine ends with its code */
 static int64_t due_us; /* what the state waits for at most */
 static int64_t look_us; /* for the application to listen */
 
@@ -53,12 +60,18 @@ static void look(void)
 
 	if (app.healthy || state != RUNNING || now_us < look_us)
 		return;
-	if (listening_on_all(conf, &missing)) {
+	if (listening_on_all(conf, &missing) && !health_reason()) {
 		app.healthy = true;
+		app.first_healthy_us = app.first_healthy_us ? app.first_healthy_us : now_us;
 		event_begin("healthy");
 		event_end();
 	}
 	look_us = now_us + (now_us - app.started_us < LOOK_OFTEN_FOR ? LOOK_OFTEN : LOOK_SELDOM);
+}
+
+void supervisor_boot(void)
+{
+	app.booted_us = clock_us();
 }
 
 static void start(void)
@@ -67,6 +80,7 @@ static void start(void)
 
 	app.pid = started.pid;
 	app.started_us = look_us = clock_us();
+	app.first_started_us = app.first_started_us ? app.first_started_us : app.started_us;
 	if (!started.pid) {
 		code = started.code;
 		event_error(started.what, started.error);
@@ -74,10 +88,8 @@ static void start(void)
 		return;
 	}
 	enter(RUNNING, NEVER);
-	event_begin("start");
-	event_number("pid", app.pid);
-	event_number("restarts", (int64_t)app.restarts);
-	event_end();
+	health_begin();
+	told_start(app.pid, app.restarts);
 	if (!conf->ports)
 		look(); /* at once: it may end before the next turn */
 }
@@ -88,6 +100,43 @@ void supervisor_start(const struct conf *from)
 	start();
 }
 
+/* Nobody is asked any more. */
+static void condemn(void)
+{
+	app.stopping = condemned = true;
+	sys_kill(EVERYBODY, SIGKILL);
+	enter(KILLED, clock_us() + DEATH_LIMIT);
+}
+
+bool supervisor_hold(void)
+{
+	if (!conf || app.stopping || app.frozen)
+		return false;
+	sys_kill(EVERYBODY, SIGSTOP);
+	return true;
+}
+
+void supervisor_respond(enum response response)
+{
+	switch (response) {
+	case RESPONSE_KILL:
+		sys_kill(EVERYBODY, SIGKILL);
+		break;
+	case RESPONSE_FREEZE:
+		app.frozen = true;
+		app.healthy = false;
+		enter(FROZEN, NEVER);
+		event_begin("freeze");
+		event_end();
+		break;
+	case RESPONSE_POWER_OFF:
+		condemn();
+		break;
+	default:
+		break;
+	}
+}
+
 void supervisor_stop(const char *reason)
 {
 	if (app.stopping)
@@ -96,6 +145,10 @@ void supervisor_stop(const char *reason)
 	event_string("reason", reason);
 	event_end();
 	app.stopping = true;
+	if (app.frozen) {
+		condemn();
+		return;
+	}
 	if (state != RUNNING) {
 		leave();
 		return;
@@ -104,26 +157,20 @@ void supervisor_stop(const char *reason)
 	enter(STOPPING, clock_us() + (int64_t)conf->stop_timeout_ms * MILLISECOND);
 }
 
-static void report_end(int status, bool requested)
+void supervisor_fail(void)
+{
+	if (state == RUNNING && app.pid)
+		sys_kill(app.pid, SIGKILL);
+}
+
+static void note_end(int status, bool requested)
 {
 	bool crashed = WIFSIGNALED(status) && !requested;
 
-	event_begin(crashed ? "crash" : "exit");
-	event_number("pid", app.pid);
-	if (!crashed)
-		event_number("code", code);
-	if (WIFSIGNALED(status))
-		event_number("signal", WTERMSIG(status));
-	event_end();
+	told_end(app.pid, status, code, crashed);
 	app.crashes += crashed;
-}
-
-static void report_giving_up(void)
-{
-	event_begin("error");
-	event_string("what", conf->argument[0]);
-	event_string("error", "failed too often in a row: it is not started again");
-	event_end();
+	if (crashed)
+		rules_note_number("crash", WTERMSIG(status), app.pid);
 }
 
 static void restart_or_leave(void)
@@ -133,18 +180,16 @@ static void restart_or_leave(void)
 	enum next next = backoff_next(&backoff, conf->restart, code != 0, up_ms, &delay_ms);
 
 	if (next == NEXT_GIVE_UP)
-		report_giving_up();
+		told_giving_up(conf->argument[0]);
 	if (next != NEXT_RESTART) {
 		leave();
 		return;
 	}
+	companion_spare();
 	sys_kill(EVERYBODY, SIGKILL); /* what it left behind would stand in the way of the next one */
 	app.restarts++;
 	enter(WAITING, clock_us() + delay_ms * MILLISECOND);
-	event_begin("restart");
-	event_number("delay_ms", delay_ms);
-	event_number("restarts", (int64_t)app.restarts);
-	event_end();
+	told_restart(delay_ms, app.restarts);
 }
 
 static void on_end(int status)
@@ -153,10 +198,12 @@ static void on_end(int status)
 
 	application_drain();
 	code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
-	report_end(status, requested);
+	note_end(status, requested);
 	app.pid = 0;
 	if (requested)
 		code = 0;
+	if (condemned || (app.frozen && !app.stopping))
+		return;
 	if (app.stopping)
 		leave();
 	else
@@ -174,6 +221,8 @@ static bool reap(void)
 			return pid != -ECHILD;
 		if (pid == app.pid)
 			on_end(status);
+		else
+			companion_ended((int)pid, status);
 	}
 }
 
@@ -196,6 +245,7 @@ static void on_due(void)
 	case KILLED:
 		supervisor_halt(conf, code);
 	case RUNNING:
+	case FROZEN:
 		break;
 	}
 }
@@ -226,11 +276,13 @@ const struct application *supervisor_application(void)
 void supervisor_halt(const struct conf *from, int last)
 {
 	application_drain();
+	companion_drain();
+	guard_drain();
 	kernel_drain();
 	trace_report();
 	setup_release(from);
 	event_begin("halt");
-	event_number("code", last);
+	event_number("code", condemned ? CODE_RULE : last);
 	event_end();
 	console_drain(clock_us() + LAST_WORDS);
 	for (;;)

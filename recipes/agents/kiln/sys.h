@@ -84,8 +84,16 @@ SYS long sys_call5(const int number, long a, long b, long c, long d, long e)
 SYS long sys_read(int fd, void *to, size_t size) { return sys_call3(SYS_read, fd, (long)to, (long)size); }
 SYS long sys_write(int fd, const void *from, size_t size) { return sys_call3(SYS_write, fd, (long)from, (long)size); }
 SYS long sys_open(const char *path, int flags) { return sys_call3(SYS_open, (long)path, flags, 0); }
+SYS long sys_create(const char *path, int flags, unsigned int mode)
+{
+	return sys_call3(SYS_open, (long)path, flags, (long)mode);
+}
 SYS long sys_close(int fd) { return sys_call1(SYS_close, fd); }
 SYS long sys_stat(const char *path, struct stat *to) { return sys_call2(SYS_stat, (long)path, (long)to); }
+SYS long sys_readlink(const char *path, char *to, size_t size)
+{
+	return sys_call3(SYS_readlink, (long)path, (long)to, (long)size);
+}
 SYS long sys_getdents(int fd, void *to, size_t size) { return sys_call3(SYS_getdents64, fd, (long)to, (long)size); }
 SYS long sys_ioctl(int fd, unsigned long request, const void *argument)
 {
@@ -135,6 +143,10 @@ SYS long sys_setrlimit(int what, const struct rlimit *limit) { return sys_call2(
 
 /* sockets */
 SYS long sys_socket(int family, int type) { return sys_call3(SYS_socket, family, type, 0); }
+SYS long sys_connect(int fd, const void *address, size_t size)
+{
+	return sys_call3(SYS_connect, fd, (long)address, (long)size);
+}
 SYS long sys_bind(int fd, const void *address, size_t size) { return sys_call3(SYS_bind, fd, (long)address, (long)size); }
 SYS long sys_listen(int fd, int backlog) { return sys_call2(SYS_listen, fd, backlog); }
 SYS long sys_accept4(int fd, int flags) { return sys_call4(SYS_accept4, fd, 0, 0, flags); }

@@ -38,7 +38,9 @@ bool process_parse(const char *data, size_t size, struct process *process)
 	uint64_t user, system, children_user, children_system, pages;
 
 	if (!skip_name(&scan) || !skip_fields(&scan, 6) || !next_number(&scan, &process->flags) ||
-	    !skip_fields(&scan, 4) || !next_number(&scan, &user) || !next_number(&scan, &system) ||
+	    !next_number(&scan, &process->own_faults[0]) || !next_number(&scan, &process->children_faults[0]) ||
+	    !next_number(&scan, &process->own_faults[1]) || !next_number(&scan, &process->children_faults[1]) ||
+	    !next_number(&scan, &user) || !next_number(&scan, &system) ||
 	    !next_number(&scan, &children_user) || !next_number(&scan, &children_system) || !skip_fields(&scan, 2) ||
 	    !next_number(&scan, &process->threads) || !skip_fields(&scan, 2) ||
 	    !next_number(&scan, &process->virtual_bytes) || !next_number(&scan, &pages))
@@ -116,4 +118,99 @@ uint32_t listeners_parse(const char *data, size_t size, const uint16_t *ports, s
 				found |= UINT32_C(1) << i;
 	}
 	return found;
+}
+
+static bool is_name(struct scan line, const char *name)
+{
+	return scan_literal(&line, name) && !scan_at_end(&line) && (*line.at == ' ' || *line.at == ':');
+}
+
+static void note(const struct counter *counters, size_t count, const char *name, size_t size, uint64_t value)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		if (strlen(counters[i].name) == size && memcmp(counters[i].name, name, size) == 0)
+			*counters[i].to = value;
+}
+
+/* One line of names and one of numbers, side by side. */
+static void pair_up(struct scan names, struct scan numbers, const struct counter *counters, size_t count)
+{
+	for (;;) {
+		struct scan name;
+		uint64_t value;
+
+		scan_spaces(&names);
+		name.at = names.at;
+		if (!scan_field(&names))
+			return;
+		if (next_number(&numbers, &value))
+			note(counters, count, name.at, (size_t)(names.at - name.at), value);
+		else if (!scan_field(&numbers))
+			return;
+	}
+}
+
+void counters_parse(const char *data, size_t size, const char *protocol, const struct counter *counters, size_t count)
+{
+	struct scan scan = scan_of(data, size);
+	struct scan line;
+
+	while (scan_line(&scan, &line)) {
+		struct scan numbers;
+
+		if (!is_name(line, protocol) || !scan_line(&scan, &numbers))
+			continue;
+		if (scan_past(&line, ':') && is_name(numbers, protocol) && scan_past(&numbers, ':'))
+			pair_up(line, numbers, counters, count);
+	}
+}
+
+void named_parse(const char *data, size_t size, const struct counter *counters, size_t count)
+{
+	struct scan scan = scan_of(data, size);
+	struct scan line;
+
+	while (scan_line(&scan, &line)) {
+		struct scan name = line;
+		uint64_t value;
+
+		if (!scan_field(&line))
+			continue;
+		name.end = line.at;
+		if (name.end > name.at && name.end[-1] == ':')
+			name.end--;
+		if (next_number(&line, &value))
+			note(counters, count, name.at, (size_t)(name.end - name.at), value);
+	}
+}
+
+static bool disk_line(struct scan line, struct disk *disk)
+{
+	struct scan name;
+	uint64_t merged, spent;
+
+	*disk = (struct disk){0};
+	if (!skip_fields(&line, 2))
+		return false;
+	scan_spaces(&line);
+	name.at = line.at;
+	if (!scan_field(&line) || line.at - name.at >= DISK_NAME)
+		return false;
+	memcpy(disk->name, name.at, (size_t)(line.at - name.at));
+	return next_number(&line, &disk->read[0]) && next_number(&line, &merged) && next_number(&line, &disk->read[1]) &&
+	       next_number(&line, &spent) && next_number(&line, &disk->written[0]) && next_number(&line, &merged) &&
+	       next_number(&line, &disk->written[1]) && (disk->read[0] || disk->written[0]);
+}
+
+size_t disks_parse(const char *data, size_t size, struct disk *disks, size_t most)
+{
+	struct scan scan = scan_of(data, size);
+	struct scan line;
+	size_t count = 0;
+
+	while (count < most && scan_line(&scan, &line))
+		count += disk_line(line, &disks[count]);
+	return count;
 }

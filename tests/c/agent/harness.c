@@ -10,10 +10,14 @@
 #include "address.h"
 #include "backoff.h"
 #include "conf.h"
+#include "digests.h"
+#include "guard_text.h"
 #include "http.h"
 #include "kmsg.h"
 #include "lines.h"
 #include "metrics.h"
+#include "rules.h"
+#include "sha256.h"
 #include "tables.h"
 #include "text.h"
 
@@ -100,6 +104,19 @@ static void put_mounts(const struct conf *conf)
 	}
 }
 
+/* Some of them: the list has no end of its own. */
+static void put_list(char *const list[], size_t count)
+{
+	size_t i;
+
+	printf("[");
+	for (i = 0; i < count; i++) {
+		printf("%s", i ? "," : "");
+		put_string(list[i]);
+	}
+	printf("]");
+}
+
 static void put_conf(const struct conf *conf)
 {
 	uint64_t ports[CONF_PORTS], groups[CONF_GROUPS];
@@ -129,10 +146,45 @@ static void put_conf(const struct conf *conf)
 	put_numbers(ports, conf->ports);
 	printf(",\"groups\":");
 	put_numbers(groups, conf->groups);
+	printf(",\"guard\":");
+	put_list(conf->guard, conf->guards);
+	printf(",\"rules\":[");
+	for (i = 0; i < conf->rules; i++) {
+		const struct conf_rule *rule = &conf->rule[i];
+
+		printf("%s[", i ? "," : "");
+		put_string(rule->name);
+		printf(",\"%s\",%" PRIu64 ",%" PRIu64 ",", conf_responses[rule->response], rule->count, rule->window_ms);
+		put_string(rule->event);
+		printf(",");
+		put_string(rule->what);
+		printf("]");
+	}
+	printf("]");
+	printf(",\"secrets\":[");
+	for (i = 0; i < conf->secrets; i++) {
+		const struct conf_secret *secret = &conf->secret[i];
+
+		printf("%s[", i ? "," : "");
+		put_string(secret->name);
+		printf(",");
+		put_string(secret->path);
+		printf(",%u,%u,%u]", secret->uid, secret->gid, secret->mode);
+	}
+	printf("],\"checks\":[");
+	for (i = 0; i < CHECKS; i++) {
+		const struct conf_check *check = &conf->check[i];
+
+		printf("%s[%u,%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",", i ? "," : "", check->port,
+		       check->interval_ms, check->timeout_ms, check->failures, check->start_ms);
+		put_string(check->path ? check->path : "");
+		printf("]");
+	}
+	printf("]");
 	printf(",\"uid\":%u,\"gid\":%u,\"restart\":%d,\"stop_signal\":%d,\"stop_timeout_ms\":%" PRIu64
-	       ",\"open_files\":%" PRIu64 ",\"network\":%d,\"agent_port\":%d}",
+	       ",\"open_files\":%" PRIu64 ",\"processes\":%" PRIu64 ",\"read_only\":%d,\"network\":%d,\"agent_port\":%d}",
 	       conf->uid, conf->gid, (int)conf->restart, conf->stop_signal, conf->stop_timeout_ms, conf->open_files,
-	       conf->network, conf->agent_port);
+	       conf->processes, conf->read_only, conf->network, conf->agent_port);
 }
 
 static void on_conf(char *data, size_t size)
@@ -149,6 +201,40 @@ static void on_conf(char *data, size_t size)
 		put_string(error.reason);
 		printf("}");
 	}
+	free(text);
+}
+
+/* Lines `rule …`, of which the last is meant, then `ms event kind verdict count what` each: the responses. */
+static void on_rules(char *data, size_t size)
+{
+	static struct conf conf;
+	struct conf_error error;
+	struct rule_state state = {0};
+	char *text = malloc(size + 32), *line, *rest;
+	const char *comma = "";
+
+	memcpy(text, data, size);
+	text[size] = '\0';
+	rest = strstr(text, "\n\n");
+	*rest = '\0';
+	rest += 2;
+	if (!conf_parse(text, strlen(text), &conf, &error))
+		abort();
+	state.rule = &conf.rule[conf.rules - 1];
+	printf("[");
+	while ((line = strsep(&rest, "\n")) != NULL && *line) {
+		const char *at = strsep(&line, " "), *event = strsep(&line, " "), *kind = strsep(&line, " ");
+		const char *verdict = strsep(&line, " "), *count = strsep(&line, " ");
+		struct finding finding = {
+			.event = event, .kind = scan_of(kind, strlen(kind)), .verdict = scan_of(verdict, strlen(verdict)),
+			.what = scan_of(line, strlen(line)), .count = strtoull(count, NULL, 10),
+		};
+
+		printf("%s\"%s\"", comma, !rule_fits(state.rule, &finding) ? "no" :
+		       conf_responses[rule_take(&state, &finding, atoll(at) * 1000)]);
+		comma = ",";
+	}
+	printf("]");
 	free(text);
 }
 
@@ -216,6 +302,11 @@ static void on_http(char *data, size_t size)
 	printf("[%d,%d,%d]", status, (int)request.page, request.head);
 }
 
+static void on_status(char *data, size_t size)
+{
+	printf("%d", http_status(data, size));
+}
+
 static void on_process(char *data, size_t size)
 {
 	struct process p;
@@ -225,7 +316,8 @@ static void on_process(char *data, size_t size)
 		return;
 	}
 	put_numbers((const uint64_t[]){p.own_ticks, p.children_ticks, p.threads, p.virtual_bytes, p.resident_bytes,
-				       process_is_kernel_thread(&p)}, 6);
+				       process_is_kernel_thread(&p), p.own_faults[0], p.children_faults[0],
+				       p.own_faults[1], p.children_faults[1]}, 10);
 }
 
 static void on_traffic(char *data, size_t size)
@@ -242,6 +334,44 @@ static void on_traffic(char *data, size_t size)
 		put_numbers(traffic[i].received, 4);
 		printf(",");
 		put_numbers(traffic[i].sent, 4);
+		printf("]");
+	}
+	printf("]");
+}
+
+/* Two numbers of TCP, by the names of /proc/net/snmp. */
+static void on_counters(char *data, size_t size)
+{
+	uint64_t found[2] = {0, 0};
+	const struct counter counters[] = {{"CurrEstab", &found[0]}, {"RetransSegs", &found[1]}};
+
+	counters_parse(data, size, "Tcp", counters, 2);
+	put_numbers(found, 2);
+}
+
+static void on_named(char *data, size_t size)
+{
+	uint64_t found[2] = {0, 0};
+	const struct counter counters[] = {{"VmHWM", &found[0]}, {"ctxt", &found[1]}};
+
+	named_parse(data, size, counters, 2);
+	put_numbers(found, 2);
+}
+
+static void on_disks(char *data, size_t size)
+{
+	struct disk disks[3];
+	size_t count = disks_parse(data, size, disks, 3);
+	size_t i;
+
+	printf("[");
+	for (i = 0; i < count; i++) {
+		printf("%s[", i ? "," : "");
+		put_string(disks[i].name);
+		printf(",");
+		put_numbers(disks[i].read, 2);
+		printf(",");
+		put_numbers(disks[i].written, 2);
 		printf("]");
 	}
 	printf("]");
@@ -272,6 +402,49 @@ static void on_address(char *data, size_t size)
 	free(text);
 }
 
+static void put_digest(const uint8_t *digest)
+{
+	size_t i;
+
+	printf("\"");
+	for (i = 0; i < SHA256_BYTES; i++)
+		printf("%02x", digest[i]);
+	printf("\"");
+}
+
+/* The first byte says how many bytes are added at once. */
+static void on_sha256(char *data, size_t size)
+{
+	size_t step = size && data[0] ? (unsigned char)data[0] : 1;
+	uint8_t digest[SHA256_BYTES];
+	struct sha256 sum;
+	size_t at;
+
+	sha256_begin(&sum);
+	for (at = 1; at < size; at += step)
+		sha256_add(&sum, data + at, size - at < step ? size - at : step);
+	sha256_end(&sum, digest);
+	put_digest(digest);
+}
+
+static void on_digest(char *data, size_t size)
+{
+	struct digest digest;
+	char *line = malloc(size + 1);
+
+	memcpy(line, data, size);
+	if (digest_parse(line, size, &digest)) {
+		printf("[");
+		put_digest(digest.sum);
+		printf(",%" PRIu64 ",", digest.size);
+		put_string(digest.path);
+		printf("]");
+	} else {
+		printf("null");
+	}
+	free(line);
+}
+
 /* A policy's first letter, then for each run "<s or f><milliseconds>", blanks between. */
 static void on_backoff(char *data, size_t size)
 {
@@ -294,6 +467,62 @@ static void on_backoff(char *data, size_t size)
 	free(text);
 }
 
+static void put_scan(struct scan scan)
+{
+	put_json(scan.at, (size_t)(scan.end - scan.at));
+}
+
+static void on_guard_event(char *data, size_t size)
+{
+	struct guard_event event;
+
+	if (!guard_event_parse(data, size, &event)) {
+		printf("null");
+		return;
+	}
+	printf("[");
+	put_scan(event.kind);
+	printf(",");
+	put_scan(event.verdict);
+	printf(",%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",", event.pid, event.uid, event.ip, event.kept);
+	put_json(event.comm, event.comm_size);
+	printf(",");
+	put_json(event.what, event.what_size);
+	printf(guard_event_is_usual(&event) ? ",\"usual\"]" : "]");
+}
+
+static void on_guard_counts(char *data, size_t size)
+{
+	static struct guard_counts counts;
+	size_t i;
+
+	memset(&counts, 0, sizeof counts);
+	guard_counts_parse(data, size, &counts);
+	printf("{\"sealed\":%d,\"lost\":%" PRIu64, counts.sealed, counts.lost);
+	for (i = 0; i < counts.events; i++)
+		printf(",\"%s %s\":%" PRIu64, counts.event[i].kind, counts.event[i].verdict, counts.event[i].count);
+	for (i = 0; i < CALL_COUNT; i++)
+		if (counts.call[i].made)
+			printf(",\"%zu\":[%" PRIu64 ",%" PRIu64 "]", i, counts.call[i].made, counts.call[i].failed);
+	printf("}");
+}
+
+/* The names of the system calls by number; the input does not matter. */
+static void on_calls(char *data, size_t size)
+{
+	const char *name = call_names;
+	size_t i;
+
+	(void)data;
+	(void)size;
+	printf("[");
+	for (i = 0; i < CALL_COUNT; i++, name += strlen(name) + 1) {
+		printf("%s", i ? "," : "");
+		put_string(name);
+	}
+	printf("]");
+}
+
 /* The input is the name of a network device. */
 static void on_metrics(char *data, size_t size)
 {
@@ -304,10 +533,24 @@ static void on_metrics(char *data, size_t size)
 		.kernel = {{0, 0, 1, 2, 3}, 11, 12, 13}, .memory_bytes = 64000000, .free_bytes = 32000000,
 		.shared_bytes = 1000, .buffer_bytes = 2000, .uptime_ms = 987654, .load_hundredths = {5, 150, 299},
 		.device = {{"lo", {1, 2, 3, 4}, {5, 6, 7, 8}}, {"", {9, 10, 11, 12}, {13, 14, 15, UINT64_MAX}}},
-		.devices = 2, .agent_resident_bytes = 90000, .agent_cpu_ticks = 6, .events_lost = 1, .requests = 8};
+		.devices = 2, .peak_bytes = 500000, .faults = {77, 3}, .switches = 4444, .forks = 55,
+		.boot_ms = {220, 250, 0}, .tcp = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, UINT64_MAX},
+		.disk = {{"vda", {1, 2}, {3, 4}}, {"vdb", {5, 6}, {7, 8}}}, .disks = 2, .guard = {true, 5, {{"exec", "denied", 1}, {"code", "audited", 2}, {"listen", "allowed", 3}}, 3,
+		{[0] = {10, 1}, [1] = {20, 0}, [462] = {1, 1}}},
+		.agent_resident_bytes = 90000, .agent_cpu_ticks = 6, .events_lost = 1, .requests = 8};
 	static char memory[65536];
 	struct text text = text_in(memory, sizeof memory);
 
+	static struct conf_rule rules[CONF_RESPONSES];
+	static struct rule_state states[CONF_RESPONSES];
+	size_t i;
+
+	for (i = 0; i < CONF_RESPONSES; i++) {
+		rules[i] = (struct conf_rule){.name = conf_responses[i], .response = (enum response)i};
+		states[i] = (struct rule_state){.rule = &rules[i], .matched = i};
+	}
+	m.rule = states;
+	m.rules = CONF_RESPONSES;
 	memcpy(m.device[1].name, data, size < TRAFFIC_NAME ? size : TRAFFIC_NAME - 1);
 	metrics_write(&text, &m);
 	put_json(memory, text.used);
@@ -318,8 +561,11 @@ static const struct {
 	void (*run)(char *data, size_t size);
 } modes[] = {
 	{"json", on_json}, {"narrow", on_narrow}, {"conf", on_conf}, {"lines", on_lines}, {"kmsg", on_kmsg},
-	{"http", on_http}, {"process", on_process}, {"traffic", on_traffic}, {"listeners", on_listeners},
-	{"address", on_address}, {"backoff", on_backoff}, {"metrics", on_metrics},
+	{"http", on_http}, {"status", on_status}, {"process", on_process}, {"traffic", on_traffic}, {"listeners", on_listeners},
+	{"counters", on_counters}, {"named", on_named}, {"disks", on_disks},
+	{"address", on_address}, {"backoff", on_backoff}, {"sha256", on_sha256}, {"digest", on_digest},
+	{"metrics", on_metrics},
+	{"rules", on_rules}, {"guard event", on_guard_event}, {"guard counts", on_guard_counts}, {"calls", on_calls},
 };
 
 static void each_input(void (*run)(char *data, size_t size))

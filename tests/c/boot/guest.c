@@ -165,6 +165,13 @@ static void crashes_and_recovers(void)
 	halt("0");
 }
 
+static void guarded(void)
+{
+	start();
+	event("guard", ",\"kind\":\"exec\",\"verdict\":\"audited\",\"what\":\"/bin/sh\"");
+	halt("0");
+}
+
 static void refuses(void)
 {
 	start();

@@ -12,7 +12,30 @@ import pytest
 REPOSITORY = Path(__file__).parents[3]
 AGENT = REPOSITORY / "recipes" / "agents" / "kiln"
 HARNESS = REPOSITORY / "tests" / "c" / "agent" / "harness.c"
-PURE = ("text", "scan", "lines", "conf", "kmsg", "tables", "address", "backoff", "http", "metrics")
+PURE = (
+    "text",
+    "scan",
+    "lines",
+    "conf",
+    "conf_values",
+    "conf_mount",
+    "conf_rule",
+    "rule",
+    "conf_secret",
+    "conf_health",
+    "conf_companion",
+    "kmsg",
+    "tables",
+    "address",
+    "backoff",
+    "http",
+    "metrics",
+    "calls",
+    "guard_text",
+    "digests",
+    "sha256",
+)
+PARTS = ("-DKILN_SECRETS", "-DKILN_HEALTH", "-DKILN_COMPANION")  # what only some agents have
 SANITIZERS = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 Ask = Callable[..., list[Any]]
 
@@ -23,7 +46,7 @@ def harness(tmp_path_factory: pytest.TempPathFactory) -> Path:
     program = tmp_path_factory.mktemp("agent") / "harness"
     warnings = [flag for flag in tomllib.loads((AGENT / "agent.toml").read_text())["cflags"] if flag.startswith("-W")]
     sources = [str(AGENT / f"{name}.c") for name in PURE]
-    flags = ["-std=c11", "-D_GNU_SOURCE", *SANITIZERS, *warnings, f"-I{AGENT}"]
+    flags = ["-std=c11", "-D_GNU_SOURCE", *PARTS, *SANITIZERS, *warnings, f"-I{AGENT}"]
     subprocess.run(["gcc", *flags, "-o", str(program), str(HARNESS), *sources], check=True)
     return program
 

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from builder.assemble import agent_conf
 from builder.compile import agent
-from builder.definition import BuildSource, Definition, Disk, Files, Network, Run, Tmpfs
+from builder.definition import BuildSource, Definition, Disk, Files, Health, HealthCheck, Network, Run, Secret, Tmpfs
 from builder.edges.store import Store
 from builder.errors import CompileError, DefinitionError, HostError
 
@@ -71,6 +72,47 @@ def test_only_one_made_for_traces_knows_of_them(store: Store, folder: Path) -> N
     assert b"/proc/kiln_trace" not in Path(usual.host).read_bytes()
     (folder / "trace.c").write_text("#error not for this one\n")
     assert agent.build(folder, store)["/init"].sha256 == usual.sha256
+
+
+def test_only_one_for_secrets_knows_of_them(store: Store, folder: Path) -> None:
+    usual, taking = (agent.build(FOLDER, store, secrets=secrets)["/init"] for secrets in (False, True))
+    assert b"/sys/firmware/qemu_fw_cfg" in Path(taking.host).read_bytes()
+    assert b"/sys" not in Path(usual.host).read_bytes()
+    assert usual.size_bytes <= taking.size_bytes < LIMIT_BYTES  # in whole pages
+    (folder / "secret.c").write_text("#error not for this one\n")
+    (folder / "conf_secret.c").write_text("#error not for this one\n")
+    assert agent.build(folder, store)["/init"].sha256 == usual.sha256
+
+
+def test_only_one_for_health_checks_knows_of_them(store: Store, folder: Path) -> None:
+    usual, asking = (agent.build(FOLDER, store, health=health)["/init"] for health in (False, True))
+    assert b"ready check" in Path(asking.host).read_bytes()
+    assert b"ready check" not in Path(usual.host).read_bytes()
+    assert usual.size_bytes <= asking.size_bytes < LIMIT_BYTES  # in whole pages
+    for name in ("health.c", "probe.c", "conf_health.c"):
+        (folder / name).write_text("#error not for this one\n")
+    assert agent.build(folder, store)["/init"].sha256 == usual.sha256
+
+
+def test_one_with_every_part_is_small_as_well(store: Store) -> None:
+    [init] = agent.build(FOLDER, store, trace=True, secrets=True, health=True).values()
+    assert init.size_bytes < LIMIT_BYTES
+
+
+def test_an_image_gets_the_agent_that_its_definition_asks_for(store: Store) -> None:
+    plain = Definition(source=BuildSource(), run=Run(("/bin/app",)))
+    asked = Health(live=HealthCheck(tcp=80))
+    keeping = replace(plain, secret=(Secret("key"),), network=Network((80,)), health=asked)
+    built = [agent.of(definition, FOLDER.parent, store)["/init"].sha256 for definition in (plain, keeping)]
+    assert built[0] == agent.build(FOLDER, store, network=False)["/init"].sha256
+    assert built[1] == agent.build(FOLDER, store, secrets=True, health=True)["/init"].sha256
+
+
+def test_an_agent_that_cannot_take_secrets_is_named(store: Store, folder: Path) -> None:
+    recipe = (folder / "agent.toml").read_text()
+    (folder / "agent.toml").write_text(recipe.replace('secret_sources = ["secret.c", "conf_secret.c"]\n', ""))
+    with pytest.raises(DefinitionError, match=r"kiln.*secrets"):
+        agent.build(folder, store, secrets=True)
 
 
 def test_an_agent_that_cannot_report_a_trace_is_named(store: Store, folder: Path) -> None:
@@ -142,6 +184,8 @@ def test_what_kiln_writes_is_what_the_agent_reads(ask: Ask) -> None:
         files=Files(tmpfs=(Tmpfs("/tmp", size_mib=3, user="app"),)),
         network=Network((80, 443)),
         disk=Disk("/data"),
+        health=Health(HealthCheck(http="/ready", interval_s=2.5), HealthCheck(tcp=443, start_s=0.25, failures=9)),
+        secret=(Secret("one"), Secret("two", path="/etc/two.key", user="root", mode="0444")),
         name="app",
     )
     [conf] = ask("conf", agent_conf.render(definition, {"root": 0, "app": 1000}, "/dev/vda"))
@@ -152,3 +196,8 @@ def test_what_kiln_writes_is_what_the_agent_reads(ask: Ask) -> None:
     assert (conf["ports"], conf["agent_port"], conf["network"]) == ([80, 443], 9100, 1)
     assert ["tmpfs", "tmpfs", "/tmp", 6, "size=3m,mode=1777,uid=1000,gid=1000"] in conf["mounts"]
     assert conf["owners"] == [["/data", 1000, 1000]]
+    assert conf["checks"] == [[80, 2500, 2000, 3, 10000, "/ready"], [443, 10000, 2000, 9, 250, ""]]
+    assert conf["secrets"] == [
+        ["one", "/run/secrets/one", 1000, 1000, 0o400],
+        ["two", "/run/secrets/two", 0, 0, 0o444],
+    ]

@@ -36,6 +36,15 @@ network yes
 port 80
 port 443
 agent-port 9100
+guard stance exec deny
+guard program /bin/a b
+processes 99
+read-only yes
+rule shell kill 3 60000 guard exec denied /bin/a b*
+secret db-password /run/secrets/db-password 1000 1000 0400
+secret tls.key /run/secrets/key 0 4 0444
+check live http 80 10000 2000 3 500 /alive?a=b c
+check ready tcp 443 100 10 1 0
 """
 
 
@@ -61,8 +70,17 @@ def test_every_directive_is_understood(ask: Ask) -> None:
             "stop_signal": 3,
             "stop_timeout_ms": 2500,
             "open_files": 4096,
+            "processes": 99,
+            "read_only": 1,
+            "rules": [["shell", "kill", 3, 60000, "guard", "/bin/a b*"]],
             "network": 1,
             "agent_port": 9100,
+            "guard": ["stance exec deny", "program /bin/a b"],
+            "secrets": [
+                ["db-password", "/run/secrets/db-password", 1000, 1000, 0o400],
+                ["tls.key", "/run/secrets/key", 0, 4, 0o444],
+            ],
+            "checks": [[443, 100, 10, 1, 0, ""], [80, 10000, 2000, 3, 500, "/alive?a=b c"]],
         }
     ]
 
@@ -115,6 +133,25 @@ def test_any_values_are_read_or_refused(ask: Ask, lines: list[tuple[str, str]]) 
         ("argument /a\nuid -1\n", 2, "number"),
         ("argument /a\nuid 4294967295\n", 2, "number"),
         ("argument /a\nuid 5x\n", 2, "number"),
+        ("argument /a\nsecret\n", 2, "not `name /path uid gid mode`"),
+        ("argument /a\nsecret a /b 0 0\n", 2, "not `name /path uid gid mode`"),
+        ("argument /a\nsecret a b 0 0 0400\n", 2, "not `name /path uid gid mode`"),
+        ("argument /a\nsecret a /b x 0 0400\n", 2, "not `name /path uid gid mode`"),
+        ("argument /a\nsecret a /b 0 0 0600\n", 2, "0400, 0440, 0444"),
+        ("argument /a\nsecret a /b 0 0 048 \n", 2, "0400, 0440, 0444"),
+        ("argument /a\ncheck\n", 2, "not `kind"),
+        ("argument /a\ncheck start tcp 80 100 100 1 0\n", 2, "not `kind"),
+        ("argument /a\ncheck ready udp 80 100 100 1 0\n", 2, "not `kind"),
+        ("argument /a\ncheck ready tcp 0 100 100 1 0\n", 2, "not `kind"),
+        ("argument /a\ncheck ready tcp 80 9 100 1 0\n", 2, "not `kind"),
+        ("argument /a\ncheck ready tcp 80 100 100 0 0\n", 2, "not `kind"),
+        ("argument /a\ncheck ready tcp 80 100 100 1\n", 2, "not `kind"),
+        ("argument /a\ncheck ready tcp 80 100 100 1 0 /a\n", 2, "not `kind"),
+        ("argument /a\ncheck ready http 80 100 100 1 0\n", 2, "not `kind"),
+        ("argument /a\ncheck ready http 80 100 100 1 0 a\n", 2, "not `kind"),
+        (f"argument /a\ncheck ready http 80 100 100 1 0 /{'a' * 255}\n", 2, "not `kind"),
+        ("argument /a\n" + "check ready tcp 80 100 100 1 0\n" * 2, 3, "twice"),
+        ("argument /a\n" + "secret a /b 0 0 0400\n" * 17, 18, "too many"),
         ("argument /a\ngid\n", 2, "number"),
         ("argument /a\nrestart sometimes\n", 2, "never"),
         ("argument /a\nstop-signal 0\n", 2, "number"),
@@ -135,8 +172,14 @@ def test_any_values_are_read_or_refused(ask: Ask, lines: list[tuple[str, str]]) 
         ("argument /a\n" * 256, 256, "too many"),
         ("argument /a\n" + "group 1\n" * 33, 34, "too many"),
         ("argument /a\nnetwork yes\n" + "port 1\n" * 33, 35, "too many"),
+        ("argument /a\n" + "guard seal\n" * 256, 257, "too many"),
         ("argument /a\n" + "mount a b /c\n" * 33, 34, "too many"),
         ("argument /a\n" + "own /c 1 1\n" * 33, 34, "too many"),
+        ("argument /a\nrule a shout 1 0 guard * * *\n", 2, "responses"),
+        ("argument /a\nrule a kill 0 0 guard * * *\n", 2, "number"),
+        ("argument /a\nrule a kill 1 x guard * * *\n", 2, "number"),
+        ("argument /a\nrule a kill 1 0 guard * *\n", 2, "name response"),
+        ("argument /a\n" + "rule a kill 1 0 guard * * *\n" * 65, 66, "too many"),
     ],
 )
 def test_what_is_wrong_is_named(ask: Ask, text: str, line: int, reason: str) -> None:

@@ -72,3 +72,23 @@ def test_a_unit_is_the_end_of_its_name(ask: Ask) -> None:
     for family in parse(text):
         ends = [unit for unit in ("bytes", "seconds") if family.name.endswith(f"_{unit}")]
         assert family.unit == (ends[0] if ends else "")
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [
+        ("HTTP/1.1 200 OK\r\n", 200),
+        ("HTTP/1.0 404", 404),
+        ("HTTP/1.1 599 ", 599),
+        ("HTTP/1.1 20", 0),
+        ("HTTP/1.1 2000", 200),
+        ("HTTP/1.1 600 ", 0),
+        ("HTTP/1.1 099 ", 0),
+        ("HTTP/1.1  20 ", 0),
+        ("HTTP/2.0 200 ", 0),
+        ("SSH-2.0-OpenSSH_9.2", 0),
+        ("", 0),
+    ],
+)
+def test_the_status_of_an_answer(ask: Ask, answer: str, status: int) -> None:
+    assert ask("status", answer) == [status]

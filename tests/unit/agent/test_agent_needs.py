@@ -17,11 +17,12 @@ START = {
     "arch_prctl", "exit", "exit_group", "futex", "mmap", "poll", "rt_sigreturn", "restart_syscall", "set_tid_address",
 }  # fmt: skip
 ALWAYS = {
-    "chdir", "chown", "clock_gettime", "clone", "close", "dup2", "execve", "fchown", "getpid", "ioctl", "kill", "mkdir",
-    "mount", "open", "pipe2", "ppoll", "prctl", "read", "reboot", "rt_sigaction", "rt_sigprocmask", "setgid",
-    "setgroups", "sethostname", "setrlimit", "setsid", "setuid", "sync", "umount2", "wait4", "write",
+    "chdir", "chown", "clock_gettime", "clone", "close", "dup2", "execve", "fchown", "getdents64", "getpid", "ioctl",
+    "kill", "mkdir", "mount", "open", "pipe2", "ppoll", "prctl", "read", "readlink", "reboot", "rt_sigaction",
+    "rt_sigprocmask", "setgid", "setgroups", "sethostname", "setrlimit", "setsid", "setuid", "stat", "sync", "sysinfo",
+    "umount2", "wait4", "write",
 }  # fmt: skip
-NETWORK = {"accept4", "bind", "getdents64", "listen", "shutdown", "socket", "stat", "sysinfo"}
+NETWORK = {"accept4", "bind", "listen", "shutdown", "socket"}
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +30,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return Store(tmp_path_factory.mktemp("store"))
 
 
-def analysed(store: Store, *, network: bool) -> Needs:
-    tree = agent.build(FOLDER, store, network=network)
+def analysed(store: Store, *, network: bool, **parts: bool) -> Needs:
+    tree = agent.build(FOLDER, store, network=network, **parts)
     return needs.analyse(tree, closure.resolve(tree, ["/init"]), store, by="agent")
 
 
@@ -50,3 +51,18 @@ def test_without_network_it_asks_for_no_socket(store: Store) -> None:
     assert not found.unresolved
     assert set(found.syscalls()) - START == ALWAYS
     assert features(found) == set(RECIPE["needs"])
+
+
+@pytest.mark.parametrize("network", [True, False])
+def test_with_secrets_it_asks_for_two_file_systems_and_no_further_call(store: Store, network: bool) -> None:
+    found = analysed(store, network=network, secrets=True)
+    assert not found.unresolved
+    assert set(found.syscalls()) - START == ALWAYS | (NETWORK if network else set())
+    assert features(found) == {*RECIPE["needs"], *RECIPE["secret_needs"], *(RECIPE["network_needs"] if network else ())}
+
+
+def test_with_health_checks_it_also_connects(store: Store) -> None:
+    found = analysed(store, network=True, health=True)
+    assert not found.unresolved
+    assert set(found.syscalls()) - START == ALWAYS | NETWORK | {"connect"}
+    assert features(found) == {*RECIPE["needs"], *RECIPE["network_needs"]}

@@ -43,8 +43,9 @@ def test_only_the_kernel_can_say_that_a_call_was_refused(ask: Ask) -> None:
 @RELAXED
 @given(st.lists(st.binary(max_size=120), min_size=1, max_size=30))
 def test_garbage_harms_no_parser(ask: Ask, data: list[bytes]) -> None:
-    for mode in ("kmsg", "process", "traffic", "listeners", "address", "http"):
+    for mode in ("kmsg", "process", "traffic", "listeners", "address", "http", "counters", "named", "disks"):
         ask(mode, *data)
+    ask("counters", *(b"Tcp: " + text + b"\nTcp: " + text for text in data))
     ask("kmsg", *(b"4,1,1,-;kiln: refused syscall nr=" + text for text in data))
     ask("listeners", *(b"  0: 00000000:" + text for text in data))
 
@@ -57,7 +58,7 @@ STAT = (
 
 @pytest.mark.parametrize("name", ["nginx", "a b", ") R 1 1", "((", ""])
 def test_a_process_is_read_whatever_it_is_called(ask: Ask, name: str) -> None:
-    assert ask("process", STAT.format(name=name)) == [[151, 12, 3, 245760, 23 * 4096, 0]]
+    assert ask("process", STAT.format(name=name)) == [[151, 12, 3, 245760, 23 * 4096, 0, 95, 10, 11, 12]]
 
 
 def test_a_kernel_thread_is_known(ask: Ask) -> None:
@@ -90,6 +91,43 @@ def test_traffic_is_read_by_device(ask: Ask) -> None:
     ]
     [own] = ask("traffic", Path("/proc/net/dev").read_bytes())
     assert "lo" in [device[0] for device in own]
+
+
+SNMP = """Ip: Forwarding DefaultTTL
+Ip: 1 64
+Tcp: RtoAlgorithm MaxConn CurrEstab InSegs RetransSegs
+Tcp: 1 -1 3 100 18446744073709551615
+Udp: CurrEstab
+Udp: 9
+"""
+
+
+def test_counters_are_found_by_protocol_and_name(ask: Ask) -> None:
+    assert ask("counters", SNMP) == [[3, 2**64 - 1]]
+    cut = SNMP.index("100")
+    assert ask("counters", SNMP[:cut], SNMP.replace("Tcp:", "TcpExt:"), "Tcp: CurrEstab\n") == [[3, 0], [0, 0], [0, 0]]
+    [own] = ask("counters", Path("/proc/net/snmp").read_bytes())
+    assert own[0] < 2**32
+
+
+def test_numbers_are_found_by_their_name_on_a_line(ask: Ask) -> None:
+    text = "Name:\tctxt 5\nVmHWM:\t    1234 kB\nVmHWMx: 7\nctxt 99\nintr 1 2 3\n"
+    assert ask("named", text, "ctxt", "VmHWM:\n", "") == [[1234, 99], [0, 0], [0, 0], [0, 0]]
+    [own] = ask("named", Path("/proc/self/status").read_bytes())
+    assert own[0] > 100
+    [machine] = ask("named", Path("/proc/stat").read_bytes())
+    assert machine[1] > 100
+
+
+DISKS = """   7       0 loop0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0
+ 254       0 vda 120 3 9600 44 30 2 480 12 0 40 56 0 0 0 0 0 0
+ 254      16 vdb 0 0 0 0 1 0 8 0 0 0 0
+"""
+
+
+def test_disks_that_were_used_are_read(ask: Ask) -> None:
+    assert ask("disks", DISKS) == [[["vda", [120, 9600], [30, 480]], ["vdb", [0, 0], [1, 8]]]]
+    assert ask("disks", DISKS[: DISKS.index("480")], "1 2\n", "") == [[], [], []]
 
 
 HEADING = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"

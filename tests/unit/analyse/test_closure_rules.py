@@ -276,7 +276,7 @@ def host_cache() -> dict[str, str]:
     found: dict[str, str] = {}
     for left, path in rows:
         name, kind = left.split(" ", 1)
-        if "x86-64" in kind and "hwcap" not in kind:
+        if ("x86-64" in kind and "hwcap" not in kind) or kind == "(ELF)":  # the loader takes both (dl-cache.h)
             found.setdefault(name, path)
     return found
 

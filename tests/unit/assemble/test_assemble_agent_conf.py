@@ -7,17 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from builder.assemble import agent_conf, users
-from builder.definition import (
-    BuildSource,
-    DebianSource,
-    Definition,
-    Directory,
-    Disk,
-    Files,
-    Network,
-    Run,
-    Tmpfs,
-)
+from builder.definition import BuildSource, DebianSource, Definition, Directory, Disk, Files, Network, Run, Tmpfs
 from builder.errors import DefinitionError
 
 REPOSITORY = Path(__file__).parents[3]
@@ -93,4 +83,8 @@ def test_the_limits_are_those_of_the_agent() -> None:
         "environment": defined["WORDS"],
         "mount": defined["MOUNTS"],
         "port": defined["PORTS"],
+        "guard": defined["WORDS"],
+        "rule": defined["RULES"],
+        "secret": defined["SECRETS"],
+        "companion": defined["COMPANION"],
     }

@@ -6,13 +6,15 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from builder.assemble import layers, rootfs, users
-from builder.definition import BuildSource, Definition, Directory, Disk, Files, Network, Run, Tmpfs
-from builder.edges.content import keep
+from builder.definition import BuildSource, Definition, Directory, Disk, Files, Network, Run, Secret, Tmpfs
+from builder.edges.content import keep, read
 from builder.edges.store import Store, digest_bytes
 from builder.errors import DefinitionError
 from builder.model import ClosureFile, File, Tree
+from builder.paths import DIGESTS
 from tests.unit.assemble.newc import tree
 
 INIT = tree(File("/init", "file", 0o755, origin="agent"))
@@ -249,3 +251,41 @@ def test_whatever_is_laid_over_either_goes_together_or_is_refused(
     present = {path: entry for part in found.values() for path, entry in part.items()}
     assert all(path.rpartition("/")[0] in {"", *present} for path in present)
     assert all(path in present or path.startswith("/lib64/") for path in files)
+
+
+# ---- secrets ----------------------------------------------------------------------------------------------------
+
+
+def keeping(*secrets: Secret) -> Definition:
+    return replace(definition(), secret=secrets)
+
+
+def test_a_secret_is_a_link_where_it_is_wanted_and_nothing_where_it_will_be(store: Store) -> None:
+    found = whole(store, keeping(Secret("one"), Secret("two", path="/etc/tls/key"), Secret("x", path="/run/secrets/y")))
+    etc = found["etc"]
+    assert (etc["/etc/tls/key"].kind, etc["/etc/tls/key"].target) == ("symlink", "/run/secrets/two")
+    assert etc["/etc/tls"].kind == "directory"
+    assert not [path for tree in found.values() for path in tree if path.startswith("/run/")]
+
+
+def test_a_link_to_a_secret_stands_where_the_links_above_it_lead(store: Store) -> None:
+    etc = whole(store, keeping(Secret("one", path="/var/run/app/key")))["etc"]
+    assert etc["/run/app/key"].target == "/run/secrets/one"
+
+
+@pytest.mark.parametrize("path", ["/usr/sbin/server", "/etc/passwd", "/etc/taken"])
+def test_a_secret_cannot_take_the_place_of_a_file(store: Store, path: str) -> None:
+    overlay = tree(File("/etc/taken", "file"))
+    with pytest.raises(DefinitionError, match=rf"secret one: the image has a file at {path}"):
+        layers.layers(keeping(Secret("one", path=path)), AVAILABLE, overlay, CLOSURE, INIT, store)
+
+
+def test_files_below_the_secrets_are_not_compared_with_digests(store: Store) -> None:
+    overlay = tree(File("/run/secrets/old", "file", sha256=digest_bytes(b"x")))
+    listed = read(whole(store, keeping(Secret("one")), overlay)["agent"][DIGESTS])
+    assert b"/run/secrets" not in b"".join(listed)
+
+
+def test_users_that_secrets_alone_name_are_users_of_the_image(store: Store) -> None:
+    found = whole(store, keeping(Secret("one", user="vault")))["agent"]["/etc/kiln/agent.conf"]
+    assert b"secret one /run/secrets/one 1001 1001 0400\n" in b"".join(read(found))

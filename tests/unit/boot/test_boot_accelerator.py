@@ -11,7 +11,8 @@ from builder.boot.accelerator import Remembered, choose
 from builder.configure.recipes import load_platform
 from builder.edges import host
 from builder.errors import DefinitionError, HostError
-from builder.model import Accelerator, Platform, digest
+from builder.model import Accelerator, Platform
+from builder.value import digest
 
 RECIPES = Path(__file__).parents[3] / "recipes"
 

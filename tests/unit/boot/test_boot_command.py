@@ -104,6 +104,24 @@ def test_a_comma_in_the_sockets_path_is_part_of_the_path() -> None:
     assert following(line(SERVING, qmp="/run/a,b/qmp"), "-qmp") == ["unix:/run/a,,b/qmp,server=on,wait=off"]
 
 
+KEEPING = msgspec.structs.replace(without_network(SERVING), secrets=("db-password", "tls.key"), disk_mib=0)
+WHERE = "qemu_fw_cfg.ioport=12@0x510:0:1:4"
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_secrets_are_handed_over_as_files_and_not_on_the_kernels_command_line(machine: str) -> None:
+    files = {"tls.key": "/keys/a,b", "db-password": "/keys/password"}
+    argv = command(KEEPING, platform_named(machine), Accelerator("tcg", ""), ports={}, secrets=files)
+    assert following(argv, "-fw_cfg") == [
+        "name=opt/kiln/secret/db-password,file=/keys/password",
+        "name=opt/kiln/secret/tls.key,file=/keys/a,,b",
+    ]
+    [parameters] = following(argv, "-append")
+    assert parameters.split()[-1] == WHERE
+    assert "/keys" not in parameters
+    assert WHERE not in " ".join(line(SERVING, machine))
+
+
 # ---- run.sh ---------------------------------------------------------------------------------------------------
 
 
@@ -189,3 +207,42 @@ def test_the_scripts_words_are_what_a_shell_makes_of_them() -> None:
     [by_hand] = [found for found in text.splitlines() if found.startswith("tcg)")]
     words = shlex.split(by_hand.removeprefix("tcg) exec ").removesuffix(" ;;"))
     assert words[words.index("-append") + 1].split()[0] == "console=ttyS0"
+
+
+def test_the_script_hands_over_secrets_from_where_it_is_called(tmp_path: Path) -> None:
+    for name in ("password", "a,b"):
+        (tmp_path / name).write_text("x")
+    text = script(KEEPING, platform_named("microvm"))
+    subprocess.run(["sh", "-n"], input=text, text=True, check=True)
+    said = run_by_hand(text, tmp_path, SECRETS=f"db-password=password\ttls.key={tmp_path}/a,b")
+    assert following(tuple(said), "-fw_cfg") == [
+        f"name=opt/kiln/secret/db-password,file={tmp_path}/password",
+        f"name=opt/kiln/secret/tls.key,file={tmp_path}/a,,b",
+    ]
+    [parameters] = following(tuple(said), "-append")
+    assert parameters.split()[-1] == WHERE
+
+
+@pytest.mark.parametrize(
+    ("secrets", "said"),
+    [
+        ("", "db-password=FILE is missing"),
+        ("db-password=password", "tls.key=FILE is missing"),
+        ("db-password=password tls.key=absent", "tls.key: {}/absent cannot be read"),
+        ("db-password=password tls.key=tools", "tls.key: {}/tools cannot be read"),
+        ("db-password=password other=password", "other: the image has no such secret"),
+        ("*", "*: the image has no such secret"),
+    ],
+)
+def test_the_script_refuses_what_the_image_did_not_ask_for(tmp_path: Path, secrets: str, said: str) -> None:
+    (tmp_path / "password").write_text("x")
+    (tmp_path / "tools").mkdir()
+    (tmp_path / "run.sh").write_text(script(KEEPING, platform_named("microvm")))
+    environment = {"PATH": os.environ["PATH"], "SECRETS": secrets}
+    argv = ["sh", str(tmp_path / "run.sh")]
+    done = subprocess.run(argv, capture_output=True, text=True, env=environment, cwd=tmp_path, check=False)
+    assert (done.returncode, done.stderr) == (2, f"SECRETS: {said.format(tmp_path)}\n")
+
+
+def test_scripts_of_images_without_secrets_know_nothing_of_them() -> None:
+    assert "SECRETS" not in script(SERVING, platform_named("microvm"))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builder.commands import published
+from builder.commands_run import published
 from builder.edges import net
 from builder.errors import DefinitionError, HostError
 from builder.model import Image

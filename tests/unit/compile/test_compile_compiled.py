@@ -32,7 +32,7 @@ def test_objects_that_are_not_linked_do_not_count(tmp_path: Path) -> None:
         (tmp_path / f"lib/{name}.o").write_bytes(b"")
         (tmp_path / f"lib/.{name}.o.cmd").write_text(COMMAND.replace("lib/sort", f"lib/{name}"))
     subprocess.run(["ar", "rcTP", "vmlinux.a", "lib/sort.o"], cwd=tmp_path, check=True)
-    assert compiled.files(tmp_path, "/src") == ("include/linux/sort.h", "lib/sort.c")
+    assert compiled.files(tmp_path, "/src").files == ("include/linux/sort.h", "lib/sort.c")
 
 
 def test_headers_and_embedded_objects_made_on_the_way_count() -> None:

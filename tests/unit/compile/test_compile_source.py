@@ -7,7 +7,7 @@ import pytest
 
 from builder.compile import source
 from builder.edges.store import Store, digest_file
-from builder.errors import CompileError, FetchError, HostError
+from builder.errors import CompileError, DefinitionError, FetchError, HostError
 from builder.model import Package
 
 MAKEFILE = (
@@ -170,3 +170,37 @@ def test_a_store_whose_path_make_cannot_handle_is_refused(tmp_path: Path, patche
     name, deb = package(tmp_path)
     with pytest.raises(HostError, match="without spaces and colons"):
         source.prepare(name, deb, patches, Store(tmp_path / "my cache"))
+
+
+def test_files_of_its_own_are_put_in_and_count_as_content(tmp_path: Path, store: Store, patches: Path) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "guard.c").write_text("int guard;\n")
+    made = package(tmp_path)
+    without = source.prepare(*made, patches, store)
+    (patches / "6.12/files.toml").write_text(
+        '[[folder]]\ninto = "security/own"\nsource = "../../own"\nreason = "a test"\n'
+    )
+    first = source.prepare(*made, patches, store)
+    assert (Path(first.path) / "security/own/guard.c").read_text() == "int guard;\n"
+    assert first.patches == without.patches
+    (own / "guard.c").write_text("int other;\n")
+    second = source.prepare(*made, patches, store)
+    assert len({without.key, first.key, second.key}) == 3
+    assert (Path(first.path) / "security/own/guard.c").read_text() == "int guard;\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[[folder]]\n", "into"),
+        ("folder = 1\n", "folder"),
+        ('[[folder]]\ninto = "../out"\nsource = "x"\nreason = "y"\n', "into"),
+        ('[[folder]]\ninto = "security/own"\nsource = "nowhere"\nreason = "y"\n', "nowhere"),
+        ("nonsense", "files.toml"),
+    ],
+)
+def test_a_wrong_list_of_files_is_named(tmp_path: Path, store: Store, patches: Path, text: str, said: str) -> None:
+    (patches / "6.12/files.toml").write_text(text)
+    with pytest.raises(DefinitionError, match=said):
+        source.prepare(*package(tmp_path), patches, store)

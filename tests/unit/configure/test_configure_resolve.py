@@ -3,6 +3,7 @@
 import itertools
 import os
 import re
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,21 @@ def wish(name: str, value: str = "y", recipe: str = "recipes/options/mine.toml")
 
 def without(options: tuple[Option, ...], name: str) -> tuple[Option, ...]:
     return tuple(option for option in options if option.name != name)
+
+
+def resolved(name: str, rules: tuple[Rule, ...], source: KernelSource, folder: Path) -> int:
+    """How many options are on for an application, worked out with a store of its own."""
+    store = Store(folder / name)
+    return resolve.resolve(options_for(application(name), rules), ("read",), source, store).enabled_count
+
+
+def test_configurations_can_be_resolved_at_once(
+    rules: tuple[Rule, ...], kernel_source: KernelSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KILN_CACHE", str(tmp_path / "cache"))  # the kernel's own tool is not compiled yet
+    with ProcessPoolExecutor(2) as pool:
+        asked = [pool.submit(resolved, name, rules, kernel_source, tmp_path) for name in ("nginx", "redis")]
+        assert all(job.result() > 100 for job in asked)
 
 
 def test_a_configuration_is_resolved_once_and_explained(

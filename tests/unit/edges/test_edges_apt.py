@@ -1,6 +1,8 @@
 """Debian's archive through apt itself: a local archive answers, so no network is needed."""
 
 import multiprocessing
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -72,6 +74,13 @@ class TestIndex:
         with pytest.raises(DefinitionError):
             archive.candidates(["newer"])
         archive.refresh()
+        assert archive.candidates(["newer"])
+
+    def test_an_index_from_the_future_is_no_young_one(self, archive: Archive, debian: LocalArchive) -> None:
+        debian.add("newer", {})
+        later = time.time() + 86400  # the clock was set back since
+        os.utime(archive._state.folder / "stamp", (later, later))
+        archive.refresh(older_than_s=3600)
         assert archive.candidates(["newer"])
 
     def test_another_archive_has_an_index_of_its_own(

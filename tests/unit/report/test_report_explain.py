@@ -5,14 +5,7 @@ import pytest
 from builder.analysis_documents import Explained, Feature, Proof
 from builder.documents import ImageFiles, ImageNeeds, ImageOptions, PlacedFile
 from builder.errors import DefinitionError
-from builder.model import (
-    ClosureFile,
-    Evidence,
-    Need,
-    Needs,
-    Option,
-    Reason,
-)
+from builder.model import ClosureFile, Evidence, Need, Needs, Option, Reason
 from builder.report import explain
 
 EVIDENCE = Evidence(
