@@ -19,6 +19,7 @@ from xdist.scheduler import LoadScopeScheduling
 hypothesis.settings.register_profile("kiln", deadline=None)  # no test asserts a time
 hypothesis.settings.load_profile("kiln")
 REPOSITORY = Path(__file__).parent.parent
+FAILURE_LINES = 12
 STORIES = (
     "tests/vm/test_rebuild.py",
     "tests/vm/test_watching.py",
@@ -127,3 +128,20 @@ class OneWorkerPerStory(LoadScopeScheduling):  # type: ignore[misc]
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneWorkerPerStory:
     """The scheduler for `-n`."""
     return OneWorkerPerStory(config, log)
+
+
+class FailuresAtOnce:
+    """Tells of a failure when it happens: a run that is cut off has told what it knew."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._terminal = config.pluginmanager.get_plugin("terminalreporter")
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed and self._terminal:
+            words = "\n".join(report.longreprtext.splitlines()[-FAILURE_LINES:])
+            self._terminal.write_line(f"\n{report.nodeid} ({report.when}, {report.duration:.0f} s):\n{words}")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):  # one of xdist's workers: it reports to the one that tells
+        config.pluginmanager.register(FailuresAtOnce(config))

@@ -5,20 +5,21 @@ from typing import Any
 
 import pytest
 
-from tests.vm.agent_keeper import lab_of_keeper, policy
+from builder.definition_guard import Protect
+from tests.vm import labs
 from tests.vm.agent_machine import Lab, Machine
-from tests.vm.test_agent_machine import TMPFS, is_healthy, values
+from tests.vm.labs import ORDINARY, TMPFS, is_healthy, policy, values
 
 pytestmark = [pytest.mark.vm, pytest.mark.slow]
 
 KILLED = 128 + 9
-SERVING = "network yes\nport 8080\nagent-port 9100\nuid 1000\ngid 1000\n"
-GUARDED = policy(8080)
+SERVING = labs.SERVING + ORDINARY
+GUARDED = policy(Protect())
 
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
-    return lab_of_keeper(tmp_path_factory)
+    return labs.lab("keeper", tmp_path_factory.mktemp("health"), secrets=True, health=True)
 
 
 def health(machine: Machine) -> tuple[int, dict[str, Any]]:

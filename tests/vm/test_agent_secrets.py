@@ -1,7 +1,4 @@
-"""Secrets in a real machine: handed over through QEMU's fw_cfg, readable by whom they are for, changeable by nobody.
-
-`KILN_TEST_KERNEL` names another kernel than the one made here; it must have fw_cfg and the guard.
-"""
+"""Secrets in a real machine: handed over through QEMU's fw_cfg, readable by whom they are for, changeable by nobody."""
 
 import os
 import socket
@@ -13,23 +10,24 @@ import pytest
 
 from builder.boot.command import FW_CFG
 from builder.configure.recipes import load_platform
+from builder.definition_guard import Protect
 from tests.conftest import REPOSITORY
-from tests.vm.agent_keeper import lab_of_keeper, policy
+from tests.vm import labs
 from tests.vm.agent_machine import Lab, Machine
+from tests.vm.labs import ORDINARY, policy
 
 pytestmark = [pytest.mark.vm, pytest.mark.slow]
 
 NO_SECRET = 124
 WHERE = " ".join(load_platform(REPOSITORY / "recipes", "microvm").secret_parameters)
-ORDINARY = "uid 1000\ngid 1000\n"
-GUARDED = policy()
+GUARDED = policy(Protect(), ports=())
 READ_ONLY = "Read-only file system"
 VALUE = b"correct horse battery staple"
 
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
-    return lab_of_keeper(tmp_path_factory)
+    return labs.lab("keeper", tmp_path_factory.mktemp("secrets"), secrets=True, health=True)
 
 
 def handed(folder: Path, values: Mapping[str, bytes]) -> list[str]:

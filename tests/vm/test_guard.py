@@ -6,9 +6,9 @@ import pytest
 
 from builder.definition_guard import Protect
 from builder.model import Evidence, Need, Needs
-from tests.vm import guarded
+from tests.vm import labs
 from tests.vm.agent_machine import Event, Lab, Machine
-from tests.vm.guarded import ORDINARY, policy, values
+from tests.vm.labs import ORDINARY, guarded, values
 
 pytestmark = [pytest.mark.vm, pytest.mark.slow]
 
@@ -20,7 +20,7 @@ STARTS = Needs((), (Need("syscall:execve", (Evidence(how="a test"),)),))
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
-    return guarded.lab(tmp_path_factory.mktemp("guarded"))
+    return labs.lab("attacker", tmp_path_factory.mktemp("guarded"))
 
 
 def told(machine: Machine) -> list[tuple[str, str, str]]:
@@ -35,7 +35,7 @@ def test_what_goes_beyond_the_policy_is_refused_and_told(lab: Lab) -> None:
         "connect", "127.0.0.1", "9100", "send-udp", "10.0.2.3", "53", "become", "0", "keep-id", "raw", "packet",
         "trace-child", "mount", "set-clock", "read", "/proc/kiln", "open", "/proc/self/mem",
     ]  # fmt: skip
-    with lab.boot(*words, conf=ORDINARY + policy(Protect(connect=("10.0.2.2:9",)), STARTS)) as machine:
+    with lab.boot(*words, conf=ORDINARY + guarded(Protect(connect=("10.0.2.2:9",)), STARTS)) as machine:
         assert machine.end() == 0
     no = REFUSED
     assert machine.output == [
@@ -69,7 +69,7 @@ def test_root_is_held_to_it_as_well(lab: Lab) -> None:
         "read", "/proc/kiln", "open", "/proc/kiln", "signal-init", "mount", "make-device", "set-clock", "open",
         "/proc/self/mem", "map-file", IMAGE, "open", IMAGE, "map-file", IMAGE, "become", "1000", "become", "0",
     ]  # fmt: skip
-    with lab.boot(*words, conf=policy(Protect())) as machine:
+    with lab.boot(*words, conf=guarded(Protect())) as machine:
         assert machine.end() == 0
     no = REFUSED
     assert machine.output == [
@@ -88,14 +88,14 @@ def test_root_is_held_to_it_as_well(lab: Lab) -> None:
 
 
 def test_without_needs_that_start_programs_none_is_started(lab: Lab) -> None:
-    with lab.boot("exec", "/bin/guest", conf=ORDINARY + policy(Protect())) as machine:
+    with lab.boot("exec", "/bin/guest", conf=ORDINARY + guarded(Protect())) as machine:
         assert machine.end() == 0
     assert machine.output == [f"exec: {REFUSED}"]
     assert told(machine) == [("exec", "denied", "/bin/guest")]
 
 
 def test_the_agent_itself_may_start_the_application_again(lab: Lab) -> None:
-    with lab.boot("no-such-word", conf="restart on-failure\n" + ORDINARY + policy(Protect())) as machine:
+    with lab.boot("no-such-word", conf="restart on-failure\n" + ORDINARY + guarded(Protect())) as machine:
         assert machine.end() == 99
     assert len(machine.named("start")) == 5
     assert not machine.named("guard")
@@ -103,7 +103,7 @@ def test_the_agent_itself_may_start_the_application_again(lab: Lab) -> None:
 
 def test_an_audit_tells_and_refuses_nothing(lab: Lab) -> None:
     words = ["exec", "/init", "map-writable", "protect", "serve", "8081", "connect", "10.0.2.2", "10", "trace-child"]
-    with lab.boot(*words, conf=ORDINARY + policy(Protect("audit"))) as machine:
+    with lab.boot(*words, conf=ORDINARY + guarded(Protect("audit"))) as machine:
         assert machine.end() == 0
     assert all(line.endswith("done") for line in machine.output[1:])  # /init starts only as process 1
     assert {verdict for _, verdict, _ in told(machine)} == {"audited"}
@@ -112,7 +112,7 @@ def test_an_audit_tells_and_refuses_nothing(lab: Lab) -> None:
 
 def test_a_flood_is_counted_and_calls_are_counted_truly(lab: Lab) -> None:
     words = ["serve", "8080", "flood", "5000", "getppid", "1234", "raw", "wait"]
-    with lab.boot(*words, conf="port 8080\n" + ORDINARY + policy(Protect())) as machine:
+    with lab.boot(*words, conf="port 8080\n" + ORDINARY + guarded(Protect())) as machine:
         machine.wait_for(lambda: any(line.startswith("raw") for line in machine.output), "the end of the flood")
         assert machine.get("/healthz").status_code == 200
         found = values(machine)
@@ -168,7 +168,7 @@ def test_a_sealed_policy_stays(lab: Lab) -> None:
 
 def test_what_the_kernel_refuses_by_itself_is_told_too(lab: Lab) -> None:
     words = ["exec", "/bin/sh", "open", IMAGE, "fault", "forks", "20"]
-    conf = "processes 8\nread-only yes\n" + ORDINARY + policy(Protect(), STARTS)
+    conf = "processes 8\nread-only yes\n" + ORDINARY + guarded(Protect(), STARTS)
     with lab.boot(*words, conf=conf) as machine:
         assert machine.end() == 0
     assert machine.output == [
@@ -184,7 +184,7 @@ def test_what_the_kernel_refuses_by_itself_is_told_too(lab: Lab) -> None:
 
 
 def test_what_is_quiet_is_counted_alone(lab: Lab) -> None:
-    conf = "port 8080\n" + ORDINARY + policy(Protect(quiet=("access",)))
+    conf = "port 8080\n" + ORDINARY + guarded(Protect(quiet=("access",)))
     with lab.boot("serve", "8080", "open", IMAGE, "wait", conf=conf) as machine:
         machine.wait_for(lambda: len(machine.output) == 3, "three lines")
         found = values(machine)

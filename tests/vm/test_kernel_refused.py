@@ -1,6 +1,5 @@
 """A kernel with a trimmed system-call table refuses the other calls, and says so."""
 
-import os
 import re
 import subprocess
 from collections.abc import Callable
@@ -9,11 +8,10 @@ from pathlib import Path
 import pytest
 
 from builder.assemble import cpio
-from builder.compile import kernel, source, table
-from builder.configure import recipes, request, resolve
-from builder.edges.store import Store
-from builder.model import File, Kernel, KernelSource, Package
-from builder.value import digest
+from builder.compile import table
+from builder.configure import recipes
+from builder.model import File, Kernel, KernelSource
+from tests.vm import lab_kernel
 
 pytestmark = [pytest.mark.vm, pytest.mark.slow]
 
@@ -26,30 +24,14 @@ Boot = Callable[..., str]
 
 
 @pytest.fixture(scope="module")
-def store() -> Store:
-    return Store()
+def kernel_source() -> KernelSource:
+    return lab_kernel.kernel_source()
 
 
 @pytest.fixture(scope="module")
-def kernel_source(store: Store) -> KernelSource:
-    """The patched kernel source of a lock; `KILN_KERNEL_SOURCE` names another unpacked and patched tree."""
-    if chosen := os.environ.get("KILN_KERNEL_SOURCE"):
-        version = source.version_of((Path(chosen) / "Makefile").read_text())
-        return KernelSource(chosen, version, Package("linux-source", version, "all", "0" * 64), (), digest(chosen))
-    from builder.inputs import gather, lockfile  # noqa: PLC0415 - only when there is no tree to use
-
-    locks = [lock for path in sorted(REPOSITORY.glob("images/*/image.lock")) if (lock := lockfile.read_lock(path))]
-    package, deb = gather.kernel_package(locks[0], store)
-    return source.prepare(package, deb, RECIPES / "patches", store)
-
-
-@pytest.fixture(scope="module")
-def built(kernel_source: KernelSource, store: Store) -> Kernel:
-    """The smallest kernel that Kiln's own recipes give, with three system calls."""
-    platform, profile = recipes.load_platform(RECIPES, "microvm"), recipes.load_profile(RECIPES, "lean")
-    options = request.request((), recipes.load_rules(RECIPES), platform, profile, network=False, disk=False)
-    config = resolve.resolve(options, KEPT, kernel_source, store)
-    return kernel.build(kernel_source, config, profile, store, jobs=os.cpu_count() or 1, progress=print)
+def built() -> Kernel:
+    """The lab's kernel with three system calls: the other one's objects, linked anew."""
+    return lab_kernel.made(KEPT)
 
 
 @pytest.fixture

@@ -3,9 +3,9 @@
 import pytest
 
 from builder.definition_guard import Protect
-from tests.vm import guarded
+from tests.vm import labs
 from tests.vm.agent_machine import Lab, Machine
-from tests.vm.guarded import ORDINARY, policy, values
+from tests.vm.labs import ORDINARY, guarded, values
 
 pytestmark = [pytest.mark.vm, pytest.mark.slow]
 
@@ -14,11 +14,11 @@ BY_RULE = 123
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
-    return guarded.lab(tmp_path_factory.mktemp("responses"))
+    return labs.lab("attacker", tmp_path_factory.mktemp("responses"))
 
 
 def conf(rule: str, more: str = "") -> str:
-    return f"{ORDINARY}{more}{policy(Protect())}rule test {rule}\n"
+    return f"{ORDINARY}{more}{guarded(Protect())}rule test {rule}\n"
 
 
 def alert(machine: Machine) -> tuple[str, ...]:

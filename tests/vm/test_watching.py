@@ -3,6 +3,7 @@ network."""
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -17,7 +18,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from builder.edges.net import free_ports
 from tests import debian
-from tests.conftest import Checkout, Outcome, make_checkout, wait_for
+from tests.conftest import REPOSITORY, Checkout, Outcome, make_checkout, wait_for
 
 pytestmark = [pytest.mark.vm, pytest.mark.slow]
 
@@ -25,20 +26,26 @@ LIMIT_S = 60.0
 IDLE = """
 description = "waits, without a network"
 [source]
-kind = "debian"
-packages = ["coreutils"]
+kind = "build"
+toolchain = "musl"
 [run]
-command = ["/bin/sleep", "infinity"]
+command = ["/bin/idle"]
 [agent]
 heartbeat_s = 1
 """
+PROGRAM = "#include <unistd.h>\nint main(void) { for (;;) pause(); }\n"
+MAKEFILE = "install:\n\tmkdir -p $(DESTDIR)/bin\n\t$(CC) $(CFLAGS) $(LDFLAGS) -o $(DESTDIR)/bin/idle idle.c\n"
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     """A checkout with two images: a server, and one without a network."""
     checkout = make_checkout(tmp_path_factory.mktemp("watching"))
-    checkout.define("idle", IDLE)
+    folder = checkout.define("idle", IDLE)
+    shutil.copy(REPOSITORY / "images/hello/image.lock", folder)  # the kernel that the other tests compile
+    (folder / "src").mkdir()
+    (folder / "src/idle.c").write_text(PROGRAM)
+    (folder / "src/Makefile").write_text(MAKEFILE)
     for app in ("myservice", "idle"):
         outcome = checkout.run("build", "--app", app)
         assert outcome.exit_code == 0, outcome.stderr
