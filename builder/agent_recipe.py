@@ -24,6 +24,16 @@ class Part(Value, frozen=True):
     instead: Sources = ()
 
 
+class Further(Value, frozen=True):
+    """A part that is added where it is asked for: what the agent then does, and `needs` that come with it, each with
+    its reason."""
+
+    does: str
+    sources: Annotated[Sources, Meta(min_length=1)]
+    cflags: tuple[str, ...] = ()
+    needs: Mapping[str, str] = field(default_factory=dict)
+
+
 class Companion(Value, frozen=True):
     """A program of Debian packages that process 1 runs beside the application, as `user`.
 
@@ -40,12 +50,10 @@ class Companion(Value, frozen=True):
 class AgentRecipe(Value, frozen=True):
     """`agent.toml`: which files are compiled together to be process 1, and what runs beside the application.
 
-    `network_sources` are added for images with a network, `offline_sources` for those without, `trace_sources` and
-    `trace_cflags` where a trace is recorded, `secret_*` where the definition has secrets, `health_*` where it has
-    health checks, `companion_*` for a companion. An agent with a `base` takes the base's sources but for the `parts`
-    in `leave_out`. `pages` are what is served on agent.port: path → the samples that are all 1 there. `needs` says
-    why the agent asks for what the analysis finds in it: need id → reason (`network_needs`, `secret_needs`: only with
-    these).
+    `network_sources` are added for images with a network, `offline_sources` for those without, and of the `further`
+    parts those that an image asks for. An agent with a `base` takes the base's sources but for the `parts` in
+    `leave_out`. `pages` are what is served on agent.port: path → the samples that are all 1 there. `needs` says why
+    the agent asks for what the analysis finds in it: need id → reason (`network_needs`: only with a network).
     """
 
     description: str
@@ -56,21 +64,13 @@ class AgentRecipe(Value, frozen=True):
     sources: Sources = ()
     network_sources: Sources = ()
     offline_sources: Sources = ()
-    trace_sources: Sources = ()
-    trace_cflags: tuple[str, ...] = ()
-    secret_sources: Sources = ()
-    secret_cflags: tuple[str, ...] = ()
-    health_sources: Sources = ()
-    health_cflags: tuple[str, ...] = ()
-    companion_sources: Sources = ()
-    companion_cflags: tuple[str, ...] = ()
+    further: Mapping[str, Further] = field(default_factory=dict)
     parts: Mapping[str, Part] = field(default_factory=dict)
     headers: Sources = ()
     cflags: tuple[str, ...] = ()
     ldflags: tuple[str, ...] = ()
     needs: Mapping[str, str] = field(default_factory=dict)
     network_needs: Mapping[str, str] = field(default_factory=dict)
-    secret_needs: Mapping[str, str] = field(default_factory=dict)
 
     def left(self, found: Sources) -> Sources:
         """Of the sources that were chosen those that are compiled."""

@@ -18,6 +18,8 @@ from xdist.scheduler import LoadScopeScheduling
 
 hypothesis.settings.register_profile("kiln", deadline=None)  # no test asserts a time
 hypothesis.settings.load_profile("kiln")
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a shell's background job: our children would inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 REPOSITORY = Path(__file__).parent.parent
 FAILURE_LINES = 12
 STORIES = (

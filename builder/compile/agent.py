@@ -1,13 +1,13 @@
 """The agent layer's program: static, against musl, from a folder under `recipes/agents/`."""
 
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Collection
 from pathlib import Path
 
 import msgspec
 from msgspec.structs import replace
 
-from builder.agent_recipe import PAGES, AgentRecipe, wrong
+from builder.agent_recipe import PAGES, AgentRecipe, Further, wrong
 from builder.definition import Definition
 from builder.edges.code import code_digest
 from builder.edges.process import run, tail
@@ -25,36 +25,26 @@ PROGRAM = "init"
 
 def of(definition: Definition, agents: Path, store: Store, *, trace: bool = False) -> Tree:
     """The agent of an image, with what its definition asks for and no more."""
-    return build(
-        agents / definition.agent.name,
-        store,
-        network=bool(definition.network.ports),
-        trace=trace,
-        secrets=bool(definition.secret),
-        health=definition.health.is_asked,
-    )
+    asked = {
+        "trace": trace,
+        "secrets": bool(definition.secret),
+        "health": definition.health.is_asked,
+    }
+    further = [name for name, wanted in asked.items() if wanted]
+    return build(agents / definition.agent.name, store, network=bool(definition.network.ports), further=further)
 
 
-def build(
-    folder: Path,
-    store: Store,
-    *,
-    network: bool = True,
-    trace: bool = False,
-    secrets: bool = False,
-    health: bool = False,
-) -> Tree:
+def build(folder: Path, store: Store, *, network: bool = True, further: Collection[str] = ()) -> Tree:
     """The agent's files: `/init`, from the store when neither sources, flags nor compiler have changed.
 
-    Without `network` the agent serves no pages and uses no socket, so that its kernel needs no TCP/IP. With `trace` it
-    says at the end what the kernel has recorded, with `secrets` it takes them over at the start, with `health` it asks
-    the application how it is. Raises DefinitionError for an agent that does not exist, is described wrongly or lacks a
-    part, CompileError with the compiler's words, HostError when musl-gcc is missing.
+    Without `network` the agent serves no pages and uses no socket, so that its kernel needs no TCP/IP. `further` names
+    the parts of `agent.toml` that it is to have besides. Raises DefinitionError for an agent that does not exist, is
+    described wrongly or lacks a part, CompileError with the compiler's words, HostError when musl-gcc is missing.
     """
     recipe = load(folder)
     sources, cflags = recipe.sources + (recipe.network_sources if network else recipe.offline_sources), recipe.cflags
-    for more, flags in _chosen(recipe, folder.name, trace=trace, secrets=secrets, health=health):
-        sources, cflags = sources + more, cflags + flags
+    for part in _chosen(recipe, folder.name, further):
+        sources, cflags = sources + part.sources, cflags + part.cflags
     sources = recipe.left(sources)
     place = folder.parent / (recipe.base or folder.name)
     files = {name: _read(place, name) for name in (*sources, *recipe.headers)}
@@ -68,23 +58,13 @@ def build(
     return {init.path: init}
 
 
-def _chosen(
-    recipe: AgentRecipe, name: str, *, trace: bool, secrets: bool, health: bool
-) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
-    """Sources and flags of the parts that not every agent has."""
-    further = (
-        (trace, recipe.trace_sources, recipe.trace_cflags, "report a trace", "trace_sources"),
-        (secrets, recipe.secret_sources, recipe.secret_cflags, "take secrets over", "secret_sources"),
-        (health, recipe.health_sources, recipe.health_cflags, "ask the application how it is", "health_sources"),
-        (recipe.companion is not None, recipe.companion_sources, recipe.companion_cflags, "run another program",
-         "companion_sources"),
-    )  # fmt: skip
-    for wanted, sources, flags, what, key in further:
-        if wanted and not sources:
-            hint = f"choose another with agent.name, or add {key} to its agent.toml"
-            raise DefinitionError(f"the agent {name!r} cannot {what}", hint)
-        if wanted:
-            yield sources, flags
+def _chosen(recipe: AgentRecipe, name: str, further: Collection[str]) -> list[Further]:
+    """The parts that not every agent has, in the recipe's order."""
+    asked = {*further, *(["companion"] if recipe.companion else [])}
+    for part in sorted(asked - recipe.further.keys()):
+        hint = f"choose another with agent.name, or add [further.{part}] to its agent.toml"
+        raise DefinitionError(f"the agent {name!r} has no part {part!r}", hint)
+    return [part for key, part in recipe.further.items() if key in asked]
 
 
 def load(folder: Path) -> AgentRecipe:

@@ -1,5 +1,6 @@
 """Laboratories: machines for the agent's tests, all on one kernel, each with an application of its own."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +22,16 @@ TMPFS = "mount tmpfs tmpfs /tmp nosuid,nodev,size=8m,mode=1777,uid=0\n"
 NOTHING = Needs((), ())
 
 
-def agent(*, network: bool = True, **parts: bool) -> bytes:
+def agent(*, network: bool = True, further: Collection[str] = ()) -> bytes:
     """Process 1 with these parts."""
-    made = compiler.build(lab_kernel.RECIPES / "agents" / "kiln", Store(), network=network, **parts)
+    made = compiler.build(lab_kernel.RECIPES / "agents" / "kiln", Store(), network=network, further=further)
     return Path(made["/init"].host).read_bytes()
 
 
-def lab(application: str, folder: Path, **parts: bool) -> Lab:
+def lab(application: str, folder: Path, *, further: Collection[str] = ()) -> Lab:
     """Machines with an application of `tests/c/agent/`, static, and an agent with these parts."""
     program = lab_kernel.compiled(application, folder)
-    return Lab(lab_kernel.build(), agent(**parts), program.read_bytes(), folder)
+    return Lab(lab_kernel.build(), agent(further=further), program.read_bytes(), folder)
 
 
 def offline(lab: Lab) -> Lab:

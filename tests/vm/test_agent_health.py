@@ -19,7 +19,7 @@ GUARDED = policy(Protect())
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
-    return labs.lab("keeper", tmp_path_factory.mktemp("health"), secrets=True, health=True)
+    return labs.lab("keeper", tmp_path_factory.mktemp("health"), further=("secrets", "health"))
 
 
 def health(machine: Machine) -> tuple[int, dict[str, Any]]:

@@ -27,7 +27,7 @@ VALUE = b"correct horse battery staple"
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
-    return labs.lab("keeper", tmp_path_factory.mktemp("secrets"), secrets=True, health=True)
+    return labs.lab("keeper", tmp_path_factory.mktemp("secrets"), further=("secrets", "health"))
 
 
 def handed(folder: Path, values: Mapping[str, bytes]) -> list[str]:

@@ -2,6 +2,7 @@
 
 import shutil
 import stat
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from builder.errors import CompileError, DefinitionError, HostError
 
 Ask = Callable[..., list[Any]]
 FOLDER = Path(__file__).parents[3] / "recipes" / "agents" / "kiln"
+PARTS = tuple(tomllib.loads((FOLDER / "agent.toml").read_text())["further"])
 LIMIT_BYTES = 100_000
 
 
@@ -67,7 +69,7 @@ def test_without_network_it_is_smaller_and_knows_no_page(store: Store) -> None:
 
 
 def test_only_one_made_for_traces_knows_of_them(store: Store, folder: Path) -> None:
-    usual, tracing = (agent.build(FOLDER, store, trace=trace)["/init"] for trace in (False, True))
+    usual, tracing = (agent.build(FOLDER, store, further=parts)["/init"] for parts in ([], ["trace"]))
     assert b"/proc/kiln_trace" in Path(tracing.host).read_bytes()
     assert b"/proc/kiln_trace" not in Path(usual.host).read_bytes()
     (folder / "trace.c").write_text("#error not for this one\n")
@@ -75,7 +77,7 @@ def test_only_one_made_for_traces_knows_of_them(store: Store, folder: Path) -> N
 
 
 def test_only_one_for_secrets_knows_of_them(store: Store, folder: Path) -> None:
-    usual, taking = (agent.build(FOLDER, store, secrets=secrets)["/init"] for secrets in (False, True))
+    usual, taking = (agent.build(FOLDER, store, further=parts)["/init"] for parts in ([], ["secrets"]))
     assert b"/sys/firmware/qemu_fw_cfg" in Path(taking.host).read_bytes()
     assert b"/sys" not in Path(usual.host).read_bytes()
     assert usual.size_bytes <= taking.size_bytes < LIMIT_BYTES  # in whole pages
@@ -85,7 +87,7 @@ def test_only_one_for_secrets_knows_of_them(store: Store, folder: Path) -> None:
 
 
 def test_only_one_for_health_checks_knows_of_them(store: Store, folder: Path) -> None:
-    usual, asking = (agent.build(FOLDER, store, health=health)["/init"] for health in (False, True))
+    usual, asking = (agent.build(FOLDER, store, further=parts)["/init"] for parts in ([], ["health"]))
     assert b"ready check" in Path(asking.host).read_bytes()
     assert b"ready check" not in Path(usual.host).read_bytes()
     assert usual.size_bytes <= asking.size_bytes < LIMIT_BYTES  # in whole pages
@@ -95,7 +97,7 @@ def test_only_one_for_health_checks_knows_of_them(store: Store, folder: Path) ->
 
 
 def test_one_with_every_part_is_small_as_well(store: Store) -> None:
-    [init] = agent.build(FOLDER, store, trace=True, secrets=True, health=True).values()
+    [init] = agent.build(FOLDER, store, further=sorted({*PARTS} - {"companion"})).values()
     assert init.size_bytes < LIMIT_BYTES
 
 
@@ -105,21 +107,15 @@ def test_an_image_gets_the_agent_that_its_definition_asks_for(store: Store) -> N
     keeping = replace(plain, secret=(Secret("key"),), network=Network((80,)), health=asked)
     built = [agent.of(definition, FOLDER.parent, store)["/init"].sha256 for definition in (plain, keeping)]
     assert built[0] == agent.build(FOLDER, store, network=False)["/init"].sha256
-    assert built[1] == agent.build(FOLDER, store, secrets=True, health=True)["/init"].sha256
+    assert built[1] == agent.build(FOLDER, store, further=["secrets", "health"])["/init"].sha256
 
 
-def test_an_agent_that_cannot_take_secrets_is_named(store: Store, folder: Path) -> None:
+@pytest.mark.parametrize("part", PARTS)
+def test_an_agent_that_lacks_a_part_is_named(store: Store, folder: Path, part: str) -> None:
     recipe = (folder / "agent.toml").read_text()
-    (folder / "agent.toml").write_text(recipe.replace('secret_sources = ["secret.c", "conf_secret.c"]\n', ""))
-    with pytest.raises(DefinitionError, match=r"kiln.*secrets"):
-        agent.build(folder, store, secrets=True)
-
-
-def test_an_agent_that_cannot_report_a_trace_is_named(store: Store, folder: Path) -> None:
-    recipe = (folder / "agent.toml").read_text()
-    (folder / "agent.toml").write_text(recipe.replace('trace_sources = ["trace.c"]\n', ""))
-    with pytest.raises(DefinitionError, match=r"kiln.*trace"):
-        agent.build(folder, store, trace=True)
+    (folder / "agent.toml").write_text(recipe.replace(f"[further.{part}", f"[further.other-{part}"))
+    with pytest.raises(DefinitionError, match=f"kiln.*{part}"):
+        agent.build(folder, store, further=[part])
 
 
 def test_every_source_is_listed_and_no_file_is_long() -> None:

@@ -1,6 +1,7 @@
 """What the agent asks of a kernel is little, known, and found by the analysis without a doubt."""
 
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -30,8 +31,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return Store(tmp_path_factory.mktemp("store"))
 
 
-def analysed(store: Store, *, network: bool, **parts: bool) -> Needs:
-    tree = agent.build(FOLDER, store, network=network, **parts)
+def analysed(store: Store, *, network: bool, further: Sequence[str] = ()) -> Needs:
+    tree = agent.build(FOLDER, store, network=network, further=further)
     return needs.analyse(tree, closure.resolve(tree, ["/init"]), store, by="agent")
 
 
@@ -55,14 +56,15 @@ def test_without_network_it_asks_for_no_socket(store: Store) -> None:
 
 @pytest.mark.parametrize("network", [True, False])
 def test_with_secrets_it_asks_for_two_file_systems_and_no_further_call(store: Store, network: bool) -> None:
-    found = analysed(store, network=network, secrets=True)
+    found = analysed(store, network=network, further=["secrets"])
     assert not found.unresolved
     assert set(found.syscalls()) - START == ALWAYS | (NETWORK if network else set())
-    assert features(found) == {*RECIPE["needs"], *RECIPE["secret_needs"], *(RECIPE["network_needs"] if network else ())}
+    own = {*RECIPE["needs"], *RECIPE["further"]["secrets"]["needs"]}
+    assert features(found) == own | {*(RECIPE["network_needs"] if network else ())}
 
 
 def test_with_health_checks_it_also_connects(store: Store) -> None:
-    found = analysed(store, network=True, health=True)
+    found = analysed(store, network=True, further=["health"])
     assert not found.unresolved
     assert set(found.syscalls()) - START == ALWAYS | NETWORK | {"connect"}
     assert features(found) == {*RECIPE["needs"], *RECIPE["network_needs"]}
