@@ -152,6 +152,7 @@ def built(place: Place, app: str) -> tuple[Image, Platform]:
         disk_mib=known.disk_mib,
         layers=known.layers,
         secrets=known.secrets,
+        watchdog=known.watchdog,
     )
     return image, recipes.load_platform(place.recipes, known.platform)
 

@@ -144,13 +144,15 @@ class AgentChoice(Value, frozen=True):
     """The agent layer: a folder under `recipes/agents/`; its port serves `/metrics` and `/healthz` in the guest, and
     every `heartbeat_s` seconds it gives a sign of life on the console (0: never). Every `verify_s` seconds (0: never)
     it compares the image's files with their baked-in digests; with `verify_first` also before it starts the
-    application, which it then does only when none differs."""
+    application, which it then does only when none differs. With `watchdog_s` the machine is reset when process 1 has
+    not been at work for so many seconds (0: there is no watchdog)."""
 
     name: Name = "kiln"
     port: Port = 9100
     heartbeat_s: Annotated[int, Meta(ge=0, le=3600)] = 10
     verify_s: Annotated[int, Meta(ge=0, le=604800)] = 3600
     verify_first: bool = False
+    watchdog_s: Annotated[int, Meta(ge=10, le=30)] | Literal[0] = 0
 
 
 class HealthCheck(Value, frozen=True):

@@ -39,6 +39,7 @@ class Report(Value, frozen=True):
     agent_port: int = 0
     disk_mib: int = 0
     secrets: tuple[str, ...] = ()  # names of what must be handed over at boot
+    watchdog: bool = False  # the machine must have one
     agent_pages: tuple[tuple[str, str], ...] = ()  # path, samples that are all 1 there
     agent_cost: AgentCost | None = None
     verdict: Verdict | None = None  # None: not checked (--no-smoke)

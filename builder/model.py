@@ -201,6 +201,7 @@ class Platform(Value, frozen=True):
     network_options: tuple[OptionSetting, ...] = ()  # only when the image has a network
     block_options: tuple[OptionSetting, ...] = ()  # only when the image has a disk
     secret_parameters: tuple[str, ...] = ()  # of the kernel, only when the image has secrets
+    watchdog: tuple[str, ...] = ()  # QEMU's arguments, only when the image has one
 
 
 class Profile(Value, frozen=True):
@@ -240,6 +241,7 @@ class Image(Value, frozen=True):
     disk_mib: int = 0  # 0: no disk
     layers: tuple[Layer, ...] = ()
     secrets: tuple[str, ...] = ()  # names of what must be handed over at boot
+    watchdog: bool = False  # the machine has one
 
 
 class Accelerator(Value, frozen=True):

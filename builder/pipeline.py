@@ -261,6 +261,7 @@ def image_of(
         disk_mib=definition.disk.size_mib if definition.disk else 0,
         layers=layers,
         secrets=tuple(secret.name for secret in definition.secret),
+        watchdog=bool(definition.agent.watchdog_s),
     )
 
 

@@ -79,6 +79,7 @@ def report(built: Built, records: Sequence[StageRecord], cost: AgentCost) -> Rep
         agent_port=image.agent_port,
         disk_mib=image.disk_mib,
         secrets=image.secrets,
+        watchdog=image.watchdog,
         agent_pages=image.agent_pages,
         agent_cost=cost,
         verdict=built.verdict,

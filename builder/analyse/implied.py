@@ -15,6 +15,8 @@ def by_definition(definition: Definition) -> tuple[Need, ...]:
         found.append(_need("mount:tmpfs", "files.tmpfs"))
     if definition.secret:
         found += [_need(name, "secret") for name in ("secrets", "mount:sysfs", "mount:tmpfs")]
+    if definition.agent.watchdog_s:
+        found.append(_need("watchdog", f"agent.watchdog_s is {definition.agent.watchdog_s}"))
     if definition.disk:
         found.append(_need("mount:ext4", "disk"))
     if definition.network.ports:

@@ -89,6 +89,8 @@ def _directives(
     yield "heartbeat-ms", str(definition.agent.heartbeat_s * 1000 if monitors else 0)
     yield "verify-ms", str(definition.agent.verify_s * 1000 if monitors else 0)
     yield "verify-first", "yes" if definition.agent.verify_first else "no"
+    if definition.agent.watchdog_s:
+        yield "watchdog", str(definition.agent.watchdog_s)
     if agent and agent.companion:
         yield "companion-name", agent.name
         yield "companion-user", f"{users[agent.companion.user]} {groups[agent.companion.user]}"

@@ -35,6 +35,7 @@ NODES = {
 }
 PRIVATE = {"console": 0o600, "kmsg": 0o600, "ttyS0": 0o600}
 DISK_NODE, DISK_DEVICE = "/dev/vda", (254, 0)
+WATCHDOG = (10, 130)
 RESOLVER = "nameserver 10.0.2.3\n"  # QEMU's user network (docs/system/devices/net.rst)
 NSSWITCH = "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n"
 
@@ -108,6 +109,8 @@ def app_layer(
 def etc_layer(definition: Definition, known: Users, store: Store) -> Tree:
     """Device nodes, users, name service, and the directories that file systems are mounted on."""
     entries = [File(f"/dev/{name}", "character-device", PRIVATE.get(name, 0o666), device=NODES[name]) for name in NODES]
+    if definition.agent.watchdog_s:
+        entries.append(File("/dev/watchdog", "character-device", 0o600, device=WATCHDOG))
     if definition.disk:
         entries.append(File(DISK_NODE, "block-device", 0o600, device=DISK_DEVICE))
     texts = {"passwd": users.passwd(known.uids), "group": users.group(known.gids), "nsswitch.conf": NSSWITCH}

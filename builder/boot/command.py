@@ -46,6 +46,8 @@ def command(
     if disk:
         argv += ["-drive", f"id=d0,if=none,format=raw,file={_file(disk)}"]
         argv += ["-device", platform.block_device.format(drive="d0")]
+    if image.watchdog:
+        argv += platform.watchdog
     for name, file in sorted(secrets.items()):
         argv += ["-fw_cfg", f"name={FW_CFG}{name},file={_file(file)}"]
     return tuple(argv)
@@ -115,7 +117,7 @@ def _secrets_by_hand(image: Image) -> Iterator[str]:
 
 def _by_hand(image: Image, platform: Platform, accelerator: str, ports: Mapping[int, int]) -> str:
     here = Image(image.name, "kernel", "", "rootfs.cpio", image.memory_mib, platform.name, image.ports)
-    here = msgspec.structs.replace(here, secrets=image.secrets)
+    here = msgspec.structs.replace(here, secrets=image.secrets, watchdog=image.watchdog)
     chosen = Accelerator(accelerator, "by hand")  # type: ignore[arg-type]
     disk = "$DISK" if image.disk_mib else ""
     argv = command(here, platform, chosen, ports=ports, disk=disk)

@@ -78,7 +78,8 @@ def _broken_down(image: Image, machine: Machine, printer: "Printer") -> BuilderE
     if code := machine.exit_code():
         said = machine.words().splitlines()
         return HostError(f"QEMU ended with exit code {code}: {said[-1] if said else 'silently'}")
-    seen = printer.panic or "it ended without the agent's last word"
+    silent = "it ended without the agent's last word"
+    seen = printer.panic or (f"{silent}: it hung and its watchdog reset it" if image.watchdog else silent)
     return SmokeError(f"{image.name} broke down: {seen}", f"./invoke smoke --app {image.name} checks it")
 
 

@@ -15,7 +15,13 @@ from typing import Any
 import requests
 
 LIMIT_S = 60.0
-DEVICES = {"/dev/console": (5, 1), "/dev/null": (1, 3), "/dev/kmsg": (1, 11), "/dev/ttyS0": (4, 64)}
+DEVICES = {
+    "/dev/console": (5, 1),
+    "/dev/null": (1, 3),
+    "/dev/kmsg": (1, 11),
+    "/dev/ttyS0": (4, 64),
+    "/dev/watchdog": (10, 130),
+}
 DIRECTORIES = ("/dev", "/proc", "/tmp", "/etc", "/etc/kiln", "/bin", "/data")
 PARAMETERS = (
     "console=ttyS0 quiet panic=-1 oops=panic reboot=t noapic nolapic_timer lpj=2000000 "

@@ -21,7 +21,7 @@ SOURCES = ROOT / "tests" / "c" / "agent"
 APPLICATIONS = ("guest", "attacker", "keeper")
 # what the configurations in the tests ask for, as an image definition would
 DECLARED = ("mount:proc", "mount:tmpfs", "socket:AF_INET", "socket:AF_PACKET", "syscall:ptrace", "capabilities")
-PARTS = ("guard", "secrets")
+PARTS = ("guard", "secrets", "watchdog")
 
 
 def build() -> Path:
@@ -53,7 +53,7 @@ def config(calls: Sequence[str], store: Store) -> KernelConfig:
 
 
 def _profile() -> Profile:
-    return recipes.load_profile(RECIPES, "lean")
+    return recipes.load_profile(RECIPES, "common")
 
 
 @cache
@@ -81,5 +81,5 @@ def _of_application(program: Path, store: Store) -> Needs:
 
 
 def _of_agent(store: Store) -> Needs:
-    tree = agent.build(RECIPES / "agents" / "kiln", store, further=("secrets", "health"))
+    tree = agent.build(RECIPES / "agents" / "kiln", store, further=("secrets", "health", "watchdog"))
     return needs.analyse(tree, closure.resolve(tree, ["/init"]), store, by="agent")

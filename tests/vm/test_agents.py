@@ -12,6 +12,7 @@ from tests.vm.test_secrets import MAKEFILE
 pytestmark = [pytest.mark.vm, pytest.mark.slow]
 
 SERVICE = """
+profile = "common"
 [source]
 kind = "build"
 toolchain = "musl"

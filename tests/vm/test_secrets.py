@@ -17,6 +17,7 @@ from tests.conftest import REPOSITORY, Checkout, make_checkout, wait_for
 pytestmark = [pytest.mark.vm, pytest.mark.slow]
 
 DEFINITION = """
+profile = "common"
 [source]
 kind = "build"
 toolchain = "musl"

@@ -21,6 +21,7 @@ pytestmark = [pytest.mark.timeout(2700), pytest.mark.vm, pytest.mark.slow]
 
 SOURCES = Path(__file__).parents[1] / "c" / "trace"
 DEFINITION = """
+profile = "common"
 [source]
 kind = "build"
 

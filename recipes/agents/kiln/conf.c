@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "conf_values.h"
+#include "watchdog.h"
 
 #define MOST_SIGNAL 64
 
@@ -120,6 +121,9 @@ static const struct {
 #endif
 #ifdef KILN_HEALTH
 	{"check", conf_on_check},
+#endif
+#ifdef KILN_WATCHDOG
+	{"watchdog", conf_on_watchdog},
 #endif
 #ifdef KILN_COMPANION
 	{"companion", conf_on_companion}, {"companion-name", conf_on_companion_name},

@@ -23,6 +23,7 @@
 #include "supervisor.h"
 #include "sys.h"
 #include "text.h"
+#include "watchdog.h"
 
 #define AGENT "kiln/1"
 #define CODE_SECRET 124
@@ -124,6 +125,7 @@ _Noreturn static void watch_over(void)
 		heartbeat_watch();
 		integrity_watch();
 		rules_watch();
+		watchdog_watch();
 		loop_wait();
 		take_requests();
 		supervisor_turn();
@@ -132,6 +134,7 @@ _Noreturn static void watch_over(void)
 		heartbeat_turn();
 		integrity_turn();
 		rules_turn();
+		watchdog_turn();
 	}
 }
 
@@ -150,6 +153,7 @@ int main(int argc, char *argv[], char *environment[])
 	if (!read_configuration() || !setup_machine(&conf) || !application_open(&conf))
 		supervisor_halt(&conf, CODE_SETUP);
 	rules_open(&conf);
+	watchdog_open(&conf);
 	if (!secret_receive(&conf))
 		supervisor_halt(&conf, CODE_SECRET);
 	integrity_open(&conf);

@@ -3,7 +3,7 @@
  *   exec PATH · map-anonymous · map-writable · protect · map-file PATH ·
  *   map-copy PATH (copied to /tmp, then mapped) ·
  *   copy PATH (itself, there) · serve PORT · serve-udp PORT · connect ADDRESS PORT · send-udp ADDRESS PORT · become ID ·
- *   keep-id · raw · packet · trace-child · mount · signal-init · set-clock · make-device · open PATH (to write) ·
+ *   keep-id · raw · packet · trace-child · hold-init (stops process 1) · mount · signal-init · set-clock · make-device · open PATH (to write) ·
  *   read PATH · fault · crash · forks COUNT · flood COUNT · getppid COUNT · wait · be-init (as process 1: seals a policy, tries again, ends the machine)
  */
 #define _GNU_SOURCE
@@ -140,6 +140,15 @@ static void trace_child(void)
 	waitpid(child, NULL, 0);
 }
 
+static void hold_init(void)
+{
+	said("hold-init", ptrace(PTRACE_SEIZE, 1, NULL, NULL) != 0);
+	sleep(1); /* what was said is told first */
+	ptrace(PTRACE_INTERRUPT, 1, NULL, NULL);
+	for (;;)
+		pause();
+}
+
 static void set_clock(void)
 {
 	struct timespec now;
@@ -237,6 +246,8 @@ static int without_value(const char *word)
 		said(word, socket(AF_PACKET, SOCK_DGRAM, 0) < 0);
 	else if (is(word, "trace-child"))
 		trace_child();
+	else if (is(word, "hold-init"))
+		hold_init();
 	else if (is(word, "mount"))
 		said(word, mount("tmpfs", "/tmp", "tmpfs", 0, NULL) != 0);
 	else if (is(word, "signal-init"))

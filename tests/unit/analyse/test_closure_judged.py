@@ -2,7 +2,9 @@
 
 import os
 import shutil
+import subprocess
 import tempfile
+from functools import cache
 from pathlib import Path
 
 from hypothesis import given, settings
@@ -46,6 +48,14 @@ def placed(tiny: Tiny, root: Path) -> Tiny:
     return tiny
 
 
+@cache
+def platform() -> str:
+    """What the loader calls this machine's processor: it searches the folder of that name and none of another."""
+    said = subprocess.run([LOADER, "--list-diagnostics"], capture_output=True, text=True, check=True, timeout=60).stdout
+    (line,) = (line for line in said.splitlines() if line.startswith("dl_platform="))
+    return line.partition("=")[2].strip('"')
+
+
 @JUDGED
 @given(scenes, files(), st.just("") | lists)
 def test_any_arrangement_of_libraries_is_resolved_as_the_loader_does(
@@ -63,12 +73,13 @@ def test_any_arrangement_of_libraries_is_resolved_as_the_loader_does(
         judge, found = Loader(app, environment, cwd=root), walk(tree_of(root), app, environment, str(root))
         mine, maybe = mapped(found), mapped(found, ("needed", "plugin"))
         theirs = {os.path.realpath(path) for path in judge.paths} - {os.path.realpath(LOADER)}
-        if mine == maybe:  # no choice by processor
+        other_processors = any("/haswell/" in path for path in mine) and platform() != "haswell"
+        if mine == maybe and not other_processors:  # no choice by processor
             assert {os.path.realpath(path) for path in mine} == theirs
             assert set(found.lacking) == judge.missing
             assert bool(found.unmet) == bool(judge.errors)
         assert theirs <= {os.path.realpath(path) for path in maybe}
-        assert judge.missing <= set(found.lacking)
+        assert other_processors or judge.missing <= set(found.lacking)
     finally:
         shutil.rmtree(root)
 

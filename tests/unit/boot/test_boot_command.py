@@ -104,6 +104,15 @@ def test_a_comma_in_the_sockets_path_is_part_of_the_path() -> None:
     assert following(line(SERVING, qmp="/run/a,b/qmp"), "-qmp") == ["unix:/run/a,,b/qmp,server=on,wait=off"]
 
 
+@pytest.mark.parametrize("machine", MACHINES)
+def test_a_watchdog_is_there_where_the_image_asks_for_one_also_by_hand(tmp_path: Path, machine: str) -> None:
+    watched = msgspec.structs.replace(without_network(SERVING), watchdog=True)
+    assert "ib700" in following(line(watched, machine), "-device")
+    assert following(line(watched, machine), "-watchdog-action") == ["reset"]
+    assert "-device ib700" in script(watched, platform_named(machine))
+    assert not following(line(SERVING, machine), "-watchdog-action")
+
+
 KEEPING = msgspec.structs.replace(without_network(SERVING), secrets=("db-password", "tls.key"), disk_mib=0)
 WHERE = "qemu_fw_cfg.ioport=12@0x510:0:1:4"
 

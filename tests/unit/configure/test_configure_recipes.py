@@ -80,7 +80,7 @@ def test_an_unknown_platform_is_refused_with_near_names() -> None:
 def test_an_unknown_profile_is_refused_with_the_known_ones() -> None:
     with pytest.raises(DefinitionError, match="no profile is called 'zzz'") as caught:
         recipes.load_profile(RECIPES, "zzz")
-    assert caught.value.hint == "known profiles: debug, fast, lean"
+    assert caught.value.hint == "known profiles: common, debug, fast, lean"
 
 
 def test_a_platform_with_a_wrong_key_names_file_and_key(tmp_path: Path) -> None:
