@@ -38,6 +38,15 @@ static uint32_t big_endian(const uint8_t *at)
  * round: what FIPS calls a is AT(0), and h is AT(7). */
 #define AT(n) s[((n) - i) & 7]
 
+/* A word of the message schedule, where its sixteenth predecessor was. */
+static uint32_t next(const uint32_t w[16], unsigned int i)
+{
+	uint32_t near = w[(i - 2) & 15], far = w[(i - 15) & 15];
+
+	return w[i & 15] + (rotated(near, 17) ^ rotated(near, 19) ^ near >> 10) + w[(i - 7) & 15] +
+	       (rotated(far, 7) ^ rotated(far, 18) ^ far >> 3);
+}
+
 static void mix(uint32_t state[8], const uint8_t *block)
 {
 	uint32_t w[16], s[8];
@@ -45,16 +54,11 @@ static void mix(uint32_t state[8], const uint8_t *block)
 
 	memcpy(s, state, sizeof s);
 	for (i = 0; i < 64; i++) {
-		uint32_t *word = &w[i & 15];
-		uint32_t one, near = w[(i - 2) & 15], far = w[(i - 15) & 15];
+		uint32_t one;
 
-		if (i < 16)
-			*word = big_endian(block + 4 * i);
-		else
-			*word += (rotated(near, 17) ^ rotated(near, 19) ^ near >> 10) + w[(i - 7) & 15] +
-				 (rotated(far, 7) ^ rotated(far, 18) ^ far >> 3);
+		w[i & 15] = i < 16 ? big_endian(block + 4 * i) : next(w, i);
 		one = AT(7) + (rotated(AT(4), 6) ^ rotated(AT(4), 11) ^ rotated(AT(4), 25)) +
-		      ((AT(4) & AT(5)) ^ (~AT(4) & AT(6))) + constant[i] + *word;
+		      ((AT(4) & AT(5)) ^ (~AT(4) & AT(6))) + constant[i] + w[i & 15];
 		AT(3) += one;
 		AT(7) = one + (rotated(AT(0), 2) ^ rotated(AT(0), 13) ^ rotated(AT(0), 22)) +
 			((AT(0) & AT(1)) ^ (AT(0) & AT(2)) ^ (AT(1) & AT(2)));
