@@ -66,7 +66,7 @@ class Checkout:
             start_new_session=True,
         )
 
-    def run(self, *arguments: str, timeout_s: float = 800, **environment: str) -> Outcome:
+    def run(self, *arguments: str, timeout_s: float = 1700, **environment: str) -> Outcome:
         """Run Kiln to its end."""
         process = self.start(*arguments, **environment)
         try:
