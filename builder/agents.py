@@ -49,6 +49,9 @@ def _problems(definition: Definition, agent: Agent) -> Iterator[tuple[str, str]]
     """Key path and words for what a definition asks and its agent does not do: nothing is passed over silently."""
     if agent.companion and not definition.network.ports:
         yield "agent.name", f"{agent.name!r} serves pages, and the image has no network.ports"
+    for number, process in enumerate(definition.process):
+        if agent.companion and process.name == agent.name:
+            yield f"process[{number}].name", f"the agent's own program is called {agent.name}"
     if not agent.monitors:
         plain = AgentChoice(agent.name)
         for key in ("heartbeat_s", "verify_s", "verify_first", "port"):

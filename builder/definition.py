@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, field
 
 from builder.definition_guard import Protect, RuleEntry
-from builder.definition_words import SECRETS, GuestPath, Name, Pinned, SecretName, User
+from builder.definition_words import SECRETS, GuestPath, Name, OpenFiles, Pinned, Processes, SecretName, User
 from builder.model import Port
 from builder.value import Value
 
@@ -43,8 +43,22 @@ class Run(Value, frozen=True):
     restart: Literal["never", "on-failure", "always"] = "on-failure"
     stop_signal: Literal["TERM", "INT", "QUIT", "HUP", "USR1", "USR2"] = "TERM"
     stop_timeout_s: Annotated[float, Meta(gt=0, le=600)] = 5.0
-    processes: Annotated[int, Meta(ge=0, le=1048576)] = 256
-    open_files: Annotated[int, Meta(ge=16, le=1048576)] = 1024
+    processes: Processes = 256
+    open_files: OpenFiles = 1024
+
+
+class Process(Value, frozen=True):
+    """A program that runs beside the application, as `user` (default: `run.user`), from the application's start to the
+    machine's end. Its lines have `name` as their stream."""
+
+    name: Name
+    command: Annotated[tuple[str, ...], Meta(min_length=1)]
+    user: User | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    directory: GuestPath = "/"
+    restart: Literal["never", "on-failure", "always"] = "always"
+    processes: Processes = 256
+    open_files: OpenFiles = 1024
 
 
 class Directory(Value, frozen=True):
@@ -241,6 +255,7 @@ class Definition(Value, frozen=True):
     source: DebianSource | BuildSource
     run: Run
     description: str = ""
+    process: tuple[Process, ...] = ()
     files: Files = Files()
     secret: tuple[Secret, ...] = ()
     network: Network = Network()
@@ -257,3 +272,8 @@ class Definition(Value, frozen=True):
     smoke: Smoke = Smoke()
     trace: Workload = Workload()
     name: str = ""  # set from the folder's name when it is read
+
+    @property
+    def users(self) -> tuple[str, ...]:
+        """As whom the application and the processes beside it run."""
+        return (self.run.user, *(process.user for process in self.process if process.user))

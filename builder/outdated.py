@@ -205,7 +205,15 @@ def _deciding(definition: Definition) -> Definition:
         command=tuple(pattern.sub("PORT", word) for word in run.command),
         environment={name: pattern.sub("PORT", value) for name, value in run.environment.items()},
     )
-    return replace(renamed, run=run, network=Network((1,)))
+    beside = tuple(
+        replace(
+            one,
+            command=tuple(pattern.sub("PORT", word) for word in one.command),
+            environment={name: pattern.sub("PORT", value) for name, value in one.environment.items()},
+        )
+        for one in renamed.process
+    )
+    return replace(renamed, run=run, process=beside, network=Network((1,)))
 
 
 def _plain(definition: Definition) -> Definition:

@@ -21,8 +21,9 @@ def by_definition(definition: Definition) -> tuple[Need, ...]:
         found.append(_need("mount:ext4", "disk"))
     if definition.network.ports:
         found.append(_need("socket:AF_INET", "network.ports"))
-    if definition.run.user != "root":
-        found.append(_need("capabilities", f"run.user is {definition.run.user}"))
+    if user := next((user for user in definition.users if user != "root"), ""):
+        key = "run.user" if user == definition.run.user else "process.user"
+        found.append(_need("capabilities", f"{key} is {user}"))
     if definition.protect.mode != "off":
         found.append(_need("guard", f"protect.mode is {definition.protect.mode}"))
     return tuple(found)

@@ -21,7 +21,7 @@ LIMITS = {
     "guard": ("protect", 255),
     "rule": ("rule", 64),
     "secret": ("secret", 16),
-    "companion": ("the agent's command", 31),
+    "process": ("process", 8),
 }
 SIZE_LIMIT = 32768
 Directives = tuple[tuple[str, str], ...]
@@ -86,15 +86,16 @@ def _directives(
     serves, monitors = agent is None or agent.own_pages, agent is None or agent.monitors
     yield "agent-port", str(definition.agent.port if definition.network.ports and serves else 0)
     yield from _checks(definition)
+    yield from _processes(definition, users, groups)
     yield "heartbeat-ms", str(definition.agent.heartbeat_s * 1000 if monitors else 0)
     yield "verify-ms", str(definition.agent.verify_s * 1000 if monitors else 0)
     yield "verify-first", "yes" if definition.agent.verify_first else "no"
     if definition.agent.watchdog_s:
         yield "watchdog", str(definition.agent.watchdog_s)
     if agent and agent.companion:
-        yield "companion-name", agent.name
-        yield "companion-user", f"{users[agent.companion.user]} {groups[agent.companion.user]}"
-        yield from (("companion", argument) for argument in agent.command)
+        user = agent.companion.user
+        yield "companion", f"{agent.name} always 1024 0 {users[user]} {groups[user]}"
+        yield from (("process-argument", argument) for argument in agent.command)
 
 
 def _is_read_only(definition: Definition) -> bool:
@@ -102,7 +103,7 @@ def _is_read_only(definition: Definition) -> bool:
     wished = definition.protect.read_only_root
     if wished is not None:
         return wished
-    owns = definition.run.user == "root" or any(folder.user != "root" for folder in files.directories)
+    owns = "root" in definition.users or any(folder.user != "root" for folder in files.directories)
     return not owns and any(normalise(tmpfs.path) == SCRATCH for tmpfs in files.tmpfs)
 
 
@@ -123,6 +124,17 @@ def _secrets(definition: Definition, users: Mapping[str, int], groups: Mapping[s
     for secret in definition.secret:
         user = secret.user or definition.run.user
         yield "secret", f"{secret.name} {secret.place} {users[user]} {groups[user]} {secret.mode}"
+
+
+def _processes(
+    definition: Definition, users: Mapping[str, int], groups: Mapping[str, int]
+) -> Iterator[tuple[str, str]]:
+    for one in definition.process:
+        user = one.user or definition.run.user
+        yield "process", f"{one.name} {one.restart} {one.open_files} {one.processes} {users[user]} {groups[user]}"
+        yield from (("process-argument", argument) for argument in one.command)
+        yield from (("process-environment", f"{name}={value}") for name, value in sorted(one.environment.items()))
+        yield "process-directory", one.directory
 
 
 def _checks(definition: Definition) -> Iterator[tuple[str, str]]:

@@ -219,10 +219,11 @@ def _parents(path: str) -> Iterable[str]:
 
 
 def _check_directory(definition: Definition, whole: Mapping[str, File]) -> None:
-    found = follow(whole, definition.run.directory)
-    entry = whole.get(found[0]) if found else None
-    if normalise(definition.run.directory) != "/" and (entry is None or entry.kind != "directory"):
-        hint = "declare it in [[files.directories]], as a [[files.tmpfs]] or as the [disk]"
-        raise DefinitionError(
-            f"images/{definition.name}/image.toml: run.directory: {definition.run.directory} is not in the image", hint
-        )
+    beside = [(f"process[{n}].directory", process.directory) for n, process in enumerate(definition.process)]
+    for key, directory in [("run.directory", definition.run.directory), *beside]:
+        found = follow(whole, directory)
+        entry = whole.get(found[0]) if found else None
+        if normalise(directory) != "/" and (entry is None or entry.kind != "directory"):
+            hint = "declare it in [[files.directories]], as a [[files.tmpfs]] or as the [disk]"
+            where = f"images/{definition.name}/image.toml: {key}"
+            raise DefinitionError(f"{where}: {directory} is not in the image", hint)

@@ -50,6 +50,7 @@ def group(gids: Mapping[str, int]) -> str:
 def _named(definition: Definition, agent: str) -> Iterator[tuple[str, str]]:
     """Key path and name of every user the definition names, the agent's last."""
     yield "run.user", definition.run.user
+    yield from ((f"process[{n}].user", process.user) for n, process in enumerate(definition.process) if process.user)
     yield from (("files.directories", directory.user) for directory in definition.files.directories)
     yield from (("files.tmpfs", tmpfs.user) for tmpfs in definition.files.tmpfs)
     yield from (("secret.user", secret.user) for secret in definition.secret if secret.user)

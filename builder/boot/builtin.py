@@ -130,6 +130,7 @@ def surprises(sessions: Sequence[Session]) -> tuple[str, ...]:
     for session in sessions:
         found += serial.alarms(session.lines)
         ended = [event for event in session.named("companion") if event.facts.get("state") == "ended"]
+        ended += [event for event in session.named("process") if serial.failed(event)]
         told = session.named("crash", "error", "restart", "changed", "guard", "alert", "unhealthy")
         for event in (*told, *ended):
             facts = " ".join(f"{key} {value}" for key, value in event.facts.items())

@@ -45,6 +45,11 @@ def number(event: Event, key: str, default: int) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) else default
 
 
+def failed(event: Event) -> bool:
+    """Whether a process beside the application has ended unasked, and not well."""
+    return event.facts.get("state") == "ended" and number(event, "code", -1) != 0
+
+
 def _split(line: str) -> tuple[Event | None, str]:
     """The event on a line, and what else stands there: the kernel does not wait for the agent's line to end."""
     start = line.find(EVENT)

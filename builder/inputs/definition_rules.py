@@ -7,7 +7,7 @@ from ipaddress import ip_address
 
 from builder.definition import BuildSource, Check, Definition, ExitCheck, HealthCheck, HttpCheck, LogCheck, TcpCheck
 from builder.definition_guard import Protect
-from builder.inputs import secret_rules
+from builder.inputs import process_rules, secret_rules
 from builder.paths import normalise
 
 Problems = Iterator[tuple[str, str]]  # key path, what is wrong
@@ -19,6 +19,7 @@ def problems(found: Definition) -> Problems:
     """Key path and words for everything that is well-formed but cannot work."""
     yield from _source(found)
     yield from _run(found)
+    yield from process_rules.problems(found)
     yield from _places(found)
     yield from _protect(found)
     yield from secret_rules.problems(found)
@@ -45,13 +46,7 @@ def _source(found: Definition) -> Problems:
 
 def _run(found: Definition) -> Problems:
     run = found.run
-    if not run.command[0].startswith("/"):
-        yield "run.command", f"{run.command[0]!r} is not an absolute path in the guest"
-    if any("\0" in word for word in run.command):
-        yield "run.command", "an argument cannot hold a NUL"
-    for name, value in run.environment.items():
-        if not name or "=" in name or "\0" in name + value:
-            yield f"run.environment.{name!r}", "a name is not empty and has no =, and neither has a NUL character"
+    yield from process_rules.started("run", run)
     if not run.stop_timeout_s > 0:
         yield "run.stop_timeout_s", "is not a number"
     for table, timeout_s in (("smoke", found.smoke.timeout_s), ("trace", found.trace.timeout_s)):

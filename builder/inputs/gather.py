@@ -64,7 +64,8 @@ def gather(
     files = build.source_tree(folder, source, definition.name) if isinstance(source, BuildSource) else {}
     compiler = toolchain.stamp(source.toolchain) if isinstance(source, BuildSource) else ()
     run = definition.run
-    wanted = [definition.source, definition.files, run.command, run.environment, run.directory]
+    wanted: list[object] = [definition.source, definition.files, run.command, run.environment, run.directory]
+    wanted += [[one.command, one.environment, one.directory] for one in definition.process]
     beside = companion.packages if companion else ()
     parts = [[*wanted, companion] if companion else wanted, digest_tree(overlay), digest_tree(files), compiler]
     code = code_digest(

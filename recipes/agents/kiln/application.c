@@ -18,7 +18,7 @@ static int null_fd;
 static char stack[8192] __attribute__((aligned(16)));
 
 struct child {
-	const struct conf *conf;
+	const struct program *program;
 	int out_fd, err_fd;
 	struct started failure; /* written by the child: it shares our memory until it has started the program */
 };
@@ -43,17 +43,17 @@ bool application_open(const struct conf *conf)
 	return true;
 }
 
-static long become_user(const struct conf *conf)
+static long become_user(const struct program *program)
 {
 	long error;
 
-	if (!conf->uid && !conf->gid && !conf->groups)
+	if (!program->uid && !program->gid && !program->groups)
 		return 0;
-	error = sys_setgroups(conf->groups, conf->group);
+	error = sys_setgroups(program->groups, program->group);
 	if (error >= 0)
-		error = sys_setgid(conf->gid);
+		error = sys_setgid(program->gid);
 	if (error >= 0)
-		error = sys_setuid(conf->uid); /* the capabilities go with this (capabilities(7)) */
+		error = sys_setuid(program->uid); /* the capabilities go with this (capabilities(7)) */
 	return error;
 }
 
@@ -68,9 +68,9 @@ static int run(void *argument)
 {
 	static const uint64_t none_blocked;
 	struct child *child = argument;
-	const struct conf *conf = child->conf;
-	struct rlimit files = {.rlim_cur = conf->open_files, .rlim_max = conf->open_files};
-	struct rlimit processes = {.rlim_cur = conf->processes, .rlim_max = conf->processes};
+	const struct program *program = child->program;
+	struct rlimit files = {.rlim_cur = program->open_files, .rlim_max = program->open_files};
+	struct rlimit processes = {.rlim_cur = program->processes, .rlim_max = program->processes};
 	long error;
 
 	sys_setsid();
@@ -79,22 +79,22 @@ static int run(void *argument)
 	sys_dup2(child->err_fd, 2);
 	if ((error = sys_setrlimit(RLIMIT_NOFILE, &files)) < 0)
 		return fail(child, CODE_SETUP, "open-files", error);
-	if (conf->processes && (error = sys_setrlimit(RLIMIT_NPROC, &processes)) < 0)
+	if (program->processes && (error = sys_setrlimit(RLIMIT_NPROC, &processes)) < 0)
 		return fail(child, CODE_SETUP, "processes", error);
 	if ((error = sys_prctl(PR_SET_NO_NEW_PRIVS, 1)) < 0)
 		return fail(child, CODE_SETUP, "no_new_privs", error);
-	if ((error = become_user(conf)) < 0)
+	if ((error = become_user(program)) < 0)
 		return fail(child, CODE_SETUP, "user", error);
-	if ((error = sys_chdir(conf->directory)) < 0)
-		return fail(child, CODE_SETUP, conf->directory, error);
+	if ((error = sys_chdir(program->directory)) < 0)
+		return fail(child, CODE_SETUP, program->directory, error);
 	sys_sigprocmask(SIG_SETMASK, &none_blocked);
-	error = sys_execve(conf->argument[0], conf->argument, conf->environment);
-	return fail(child, CODE_PROGRAM, conf->argument[0], error);
+	error = sys_execve(program->argument[0], program->argument, program->environment);
+	return fail(child, CODE_PROGRAM, program->argument[0], error);
 }
 
-struct started application_start_as(const struct conf *conf, int out_fd, int err_fd)
+struct started application_start_as(const struct program *program, int out_fd, int err_fd)
 {
-	struct child child = {.conf = conf, .out_fd = out_fd, .err_fd = err_fd};
+	struct child child = {.program = program, .out_fd = out_fd, .err_fd = err_fd};
 	int pid = clone(run, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, &child);
 	struct started started = child.failure;
 
@@ -109,7 +109,13 @@ struct started application_start_as(const struct conf *conf, int out_fd, int err
 
 struct started application_start(const struct conf *conf)
 {
-	return application_start_as(conf, outputs[0].write_fd, outputs[1].write_fd);
+	const struct program program = {
+		.argument = conf->argument, .environment = conf->environment, .directory = conf->directory,
+		.group = conf->group, .groups = conf->groups, .open_files = conf->open_files,
+		.processes = conf->processes, .uid = conf->uid, .gid = conf->gid,
+	};
+
+	return application_start_as(&program, outputs[0].write_fd, outputs[1].write_fd);
 }
 
 void application_watch(void)

@@ -53,16 +53,7 @@ static const char *on_group(struct conf *conf, char *value)
 	return conf->groups == CONF_GROUPS ? "too many of them" : conf_id(value, &conf->group[conf->groups++]);
 }
 
-static const char *on_restart(struct conf *conf, char *value)
-{
-	static const char *const names[] = {"never", "on-failure", "always"};
-	size_t i = 0;
-
-	while (i < sizeof names / sizeof *names && strcmp(value, names[i]) != 0)
-		i++;
-	conf->restart = (enum restart)i;
-	return i < sizeof names / sizeof *names ? NULL : "none of never, on-failure, always";
-}
+static const char *on_restart(struct conf *conf, char *value) { return conf_restart(value, &conf->restart); }
 
 static const char *on_stop_signal(struct conf *conf, char *value)
 {
@@ -126,8 +117,8 @@ static const struct {
 	{"watchdog", conf_on_watchdog},
 #endif
 #ifdef KILN_COMPANION
-	{"companion", conf_on_companion}, {"companion-name", conf_on_companion_name},
-	{"companion-user", conf_on_companion_user},
+	{"process", conf_on_process}, {"companion", conf_on_companion}, {"process-argument", conf_on_process_argument},
+	{"process-environment", conf_on_process_environment}, {"process-directory", conf_on_process_directory},
 #endif
 };
 
@@ -173,8 +164,8 @@ static const char *incomplete(const struct conf *conf)
 	if (!conf->arguments)
 		return "no argument: there is no program to start";
 #ifdef KILN_COMPANION
-	if (conf->companion.arguments && !conf->companion.name)
-		return "a companion without companion-name";
+	if (!conf_processes_complete(conf))
+		return "a process without process-argument";
 #endif
 	if (!conf->network && (conf->ports || conf->agent_port))
 		return "ports without a network";

@@ -12,7 +12,8 @@
 #define CONF_MOUNTS 32
 #define CONF_GROUPS 32
 #define CONF_PORTS 32
-#define CONF_COMPANION 31 /* arguments */
+#define CONF_PROCESSES 9 /* beside the application: eight of a definition, and the agent's companion */
+#define CONF_PROCESS_WORDS 31 /* arguments of each, and as many variables */
 #define CONF_RULES 64
 
 #define CONF_SECRETS 16
@@ -58,12 +59,16 @@ struct conf_check {
 	uint16_t port; /* 0: there is no such check */
 };
 
-/* A second program beside the application: companion.c. */
-struct conf_companion {
-	char *argument[CONF_COMPANION + 1];
-	size_t arguments;
-	const char *name;
+/* A program beside the application: companion.c. */
+struct conf_process {
+	char *argument[CONF_PROCESS_WORDS + 1];
+	char *environment[CONF_PROCESS_WORDS + 1];
+	size_t arguments, variables;
+	const char *name, *directory;
+	uint64_t open_files, processes;
 	uint32_t uid, gid;
+	enum restart restart;
+	bool companion; /* the agent's, and not one that the definition declares */
 };
 
 struct conf {
@@ -86,7 +91,8 @@ struct conf {
 	uint16_t agent_port;
 	bool network, verify_first, read_only;
 #ifdef KILN_COMPANION
-	struct conf_companion companion;
+	struct conf_process process[CONF_PROCESSES];
+	size_t beside;
 #endif
 };
 

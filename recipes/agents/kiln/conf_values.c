@@ -40,3 +40,14 @@ const char *conf_flag(const char *value, bool *to)
 	*to = strcmp(value, "yes") == 0;
 	return *to || strcmp(value, "no") == 0 ? NULL : "neither yes nor no";
 }
+
+const char *conf_restart(const char *value, enum restart *to)
+{
+	static const char *const names[] = {"never", "on-failure", "always"};
+	size_t i = 0;
+
+	while (i < sizeof names / sizeof *names && strcmp(value, names[i]) != 0)
+		i++;
+	*to = (enum restart)i;
+	return i < sizeof names / sizeof *names ? NULL : "none of never, on-failure, always";
+}

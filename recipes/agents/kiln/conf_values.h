@@ -10,6 +10,7 @@
 const char *conf_number(const char *value, uint64_t least, uint64_t most, uint64_t *to);
 const char *conf_id(const char *value, uint32_t *to); /* of a user or a group */
 const char *conf_flag(const char *value, bool *to); /* yes or no */
+const char *conf_restart(const char *value, enum restart *to);
 
 /* The next word of a value, made a string; the value moves behind it. */
 char *conf_word(char **value);
@@ -28,10 +29,13 @@ const char *conf_on_secret(struct conf *conf, char *value);
 const char *conf_on_check(struct conf *conf, char *value);
 
 #ifdef KILN_COMPANION
-/* An argument of the second program, what it is called, and `uid gid`. */
+/* `name restart open-files processes uid gid` begins a program beside the application; what follows is of the last one. */
+const char *conf_on_process(struct conf *conf, char *value);
 const char *conf_on_companion(struct conf *conf, char *value);
-const char *conf_on_companion_name(struct conf *conf, char *value);
-const char *conf_on_companion_user(struct conf *conf, char *value);
+const char *conf_on_process_argument(struct conf *conf, char *value);
+const char *conf_on_process_environment(struct conf *conf, char *value);
+const char *conf_on_process_directory(struct conf *conf, char *value);
+bool conf_processes_complete(const struct conf *conf); /* each has a program to start */
 #endif
 
 #endif

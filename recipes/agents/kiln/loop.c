@@ -8,7 +8,7 @@
 #include "event.h"
 #include "sys.h"
 
-#define WATCHED 24
+#define WATCHED 32
 
 static struct pollfd watched[WATCHED];
 static struct {

@@ -75,6 +75,22 @@ static void write_application(struct text *text, const struct metrics *m)
 		    m->start_time_ms, 3);
 }
 
+#ifdef KILN_COMPANION
+static void write_processes(struct text *text, const struct metrics *m)
+{
+	if (m->declared)
+		family(text, "kiln_process_up", GAUGE, "", "Whether a process beside the application runs.");
+	for (size_t i = 0; i < m->declared; i++)
+		sample(text, "kiln_process_up", GAUGE, "process", m->process[i].name, m->process[i].up, 0);
+	if (m->declared)
+		family(text, "kiln_process_restarts", COUNTER, "", "Times it was started again.");
+	for (size_t i = 0; i < m->declared; i++)
+		sample(text, "kiln_process_restarts", COUNTER, "process", m->process[i].name, m->process[i].restarts, 0);
+}
+#else
+static void write_processes(struct text *text, const struct metrics *m) { (void)text, (void)m; }
+#endif
+
 static void write_output(struct text *text, const struct metrics *m)
 {
 	int i;
@@ -268,6 +284,7 @@ static void write_agent(struct text *text, const struct metrics *m)
 void metrics_write(struct text *text, const struct metrics *metrics)
 {
 	write_application(text, metrics);
+	write_processes(text, metrics);
 	write_output(text, metrics);
 	write_kernel(text, metrics);
 	write_guard(text, metrics);

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "application.h"
+#include "companion.h"
 #include "integrity.h"
 #include "guard_text.h"
 #include "kernel.h"
@@ -28,6 +29,8 @@ struct metrics {
 	uint64_t cpu_ticks, virtual_bytes, resident_bytes, peak_bytes, start_time_ms; /* since 1970 */
 	uint64_t faults[2]; /* minor, major */
 	struct output_counts output[2];
+	struct process_counts process[CONF_PROCESSES]; /* declared beside it */
+	size_t declared;
 	/* the kernel */
 	struct kernel_counts kernel;
 	struct guard_counts guard;

@@ -193,6 +193,9 @@ void sample_take(const struct conf *conf, struct metrics *m)
 	m->start_time_ms = (uint64_t)((clock_us_of(CLOCK_REALTIME) - clock_us() + app->started_us) / MILLISECOND);
 	for (i = 0; i < 2; i++)
 		m->output[i] = application_output(i);
+#ifdef KILN_COMPANION
+	m->declared = companion_counts(m->process);
+#endif
 	add_processes(m);
 	add_machine(m);
 	add_activity(m);

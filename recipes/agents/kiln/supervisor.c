@@ -36,6 +36,7 @@ static struct backoff backoff;
 static int code; /* of the last end of the application: the machine's own */
 static enum { RUNNING, WAITING, FROZEN, STOPPING, LEAVING, KILLED } state;
 static bool condemned; /* by a rule: the machine ends with its code */
+static bool overdue; /* the application did not end in time */
 static int64_t due_us; /* what the state waits for at most */
 static int64_t look_us; /* for the application to listen */
 
@@ -173,7 +174,7 @@ static void note_end(int status, bool requested)
 		rules_note_number("crash", WTERMSIG(status), app.pid);
 }
 
-static void restart_or_leave(void)
+static void restart_or_leave(int pid)
 {
 	int64_t delay_ms = 0;
 	int64_t up_ms = (clock_us() - app.started_us) / MILLISECOND;
@@ -185,8 +186,7 @@ static void restart_or_leave(void)
 		leave();
 		return;
 	}
-	companion_spare();
-	sys_kill(EVERYBODY, SIGKILL); /* what it left behind would stand in the way of the next one */
+	companion_clear_away(pid); /* what it left behind would stand in the way of the next one */
 	app.restarts++;
 	enter(WAITING, clock_us() + delay_ms * MILLISECOND);
 	told_restart(delay_ms, app.restarts);
@@ -194,6 +194,7 @@ static void restart_or_leave(void)
 
 static void on_end(int status)
 {
+	int pid = app.pid;
 	bool requested = app.stopping && WIFSIGNALED(status) && WTERMSIG(status) == conf->stop_signal;
 
 	application_drain();
@@ -207,7 +208,7 @@ static void on_end(int status)
 	if (app.stopping)
 		leave();
 	else
-		restart_or_leave();
+		restart_or_leave(pid);
 }
 
 /* Takes note of ended processes, the application's and orphans; false if no process is left. */
@@ -235,6 +236,12 @@ static void on_due(void)
 		break;
 	case STOPPING:
 		code = 128 + SIGKILL;
+		if (companion_has_processes() && app.pid && !overdue) { /* they are asked before they are killed */
+			overdue = true;
+			sys_kill(app.pid, SIGKILL);
+			enter(STOPPING, clock_us() + DEATH_LIMIT);
+			break;
+		}
 		sys_kill(EVERYBODY, SIGKILL);
 		enter(KILLED, clock_us() + DEATH_LIMIT);
 		break;
