@@ -24,9 +24,8 @@ def whole_tree(available: Tree, overlay: Tree) -> Tree:
 def programs_of(tree: Tree, definition: Definition) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The programs and the plugins to analyse: the commands, and every ELF file that is declared to go in."""
     executables, objects = loader.split_elf(tree, expand(tree, definition.files.include))
-    commands = (started.command[0] for started in (definition.run, *definition.process))
-    programs = tuple(dict.fromkeys((*commands, *executables)))
-    return programs, (*expand(tree, definition.files.plugins), *objects)
+    commands = (definition.run.command[0], *(process.command[0] for process in definition.process))
+    return tuple(dict.fromkeys((*commands, *executables))), (*expand(tree, definition.files.plugins), *objects)
 
 
 def _starts(tree: Tree, definition: Definition) -> Iterator[tuple[Run | Process, tuple[str, ...], tuple[str, ...]]]:
@@ -64,7 +63,9 @@ def closure(tree: Tree, definition: Definition) -> tuple[ClosureFile, ...]:
     for how, programs, plugins in _starts(tree, definition):
         found = opened.complete(tree, programs, plugins, environment=how.environment, directory=how.directory)
         for file in found.files:
-            files.setdefault(file.path, file)
+            known = files.setdefault(file.path, file)
+            if file.why == "plugin" and known.why == "needed":  # its functions are looked up by name, if only in one
+                files[file.path] = file
     return tuple(files.values())
 
 
@@ -76,6 +77,8 @@ def analyse(tree: Tree, definition: Definition, hints: tuple[hinting.Hint, ...],
 def hints_for(tree: Tree, definition: Definition, recipes: Path) -> tuple[hinting.Hint, ...]:
     """The hints whose conditions on files hold, whichever of the processes one asks: Kiln's and the definition's."""
     known = (*hinting.load(recipes), *map(hinting.of_entry, definition.hint))
-    for how in (definition.run, *definition.process):
-        known = hinting.applicable(known, tree, Start(how.command, how.environment))
+    starts = [Start(definition.run.command, definition.run.environment)]
+    starts += [Start(process.command, process.environment) for process in definition.process]
+    for start in starts:
+        known = hinting.applicable(known, tree, start)
     return known

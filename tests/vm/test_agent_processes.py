@@ -1,10 +1,13 @@
 """Processes beside the application in real machines: whose they are, what they may use, who is started again, and how
 the machine ends."""
 
+import shutil
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
+from tests.conftest import REPOSITORY, make_checkout
 from tests.vm import labs
 from tests.vm.agent_machine import Event, Lab, Machine
 from tests.vm.labs import TMPFS
@@ -14,6 +17,52 @@ pytestmark = [pytest.mark.vm, pytest.mark.slow]
 KILLED, SEGMENTATION_FAULT = 9, 11
 PAGES = "network yes\nagent-port 9100\n"
 FOREVER = ("print", "up", "on-term", "0", "forever")
+
+
+IMAGE = """
+profile = "common"
+[source]
+kind = "build"
+toolchain = "musl"
+[run]
+command = ["/bin/app", "serve", "8080", "200"]
+[[process]]
+name = "worker"
+command = ["/bin/worker", "environment", "print", "at work", "forever"]
+user = "worker"
+environment = { COLOUR = "blue" }
+restart = "never"
+open_files = 64
+[[process]]
+name = "second"
+command = ["/bin/app", "serve", "8081", "200"]
+user = "second"
+[network]
+ports = [8080, 8081]
+[[smoke.check]]
+kind = "http"
+contains = "ok"
+[[smoke.check]]
+kind = "http"
+port = 8081
+contains = "ok"
+[[smoke.check]]
+kind = "http"
+port = 9100
+path = "/metrics"
+contains = 'kiln_process_up{process="worker"} 1'
+[[smoke.check]]
+kind = "log"
+expect = "^environment COLOUR=blue$"
+[[smoke.check]]
+kind = "log"
+expect = "^at work$"
+"""
+MAKEFILE = """install: app worker
+\tinstall -D -m 755 -t $(DESTDIR)/bin $^
+%: %.c
+\t$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $<
+"""
 
 
 @pytest.fixture(scope="module")
@@ -158,3 +207,18 @@ def test_the_companion_waits_for_the_application(lab: Lab) -> None:
         assert machine.end() == 0
     names = [event["event"] for event in machine.named("start", "healthy", "companion")]
     assert names == ["start", "healthy", "companion", "companion"]
+
+
+def test_an_image_has_them_from_its_definition(tmp_path: Path) -> None:
+    checkout = make_checkout(tmp_path)
+    folder = checkout.define("several", IMAGE)
+    (folder / "src").mkdir()
+    for source, name in (("keeper", "app"), ("guest", "worker")):
+        shutil.copy(REPOSITORY / f"tests/c/agent/{source}.c", folder / f"src/{name}.c")
+    (folder / "src/Makefile").write_text(MAKEFILE)
+    shutil.copy(REPOSITORY / "images/hello/image.lock", folder)  # the kernel that the other tests compile
+    outcome = checkout.run("build", "--app", "several", timeout_s=2400)
+    assert outcome.exit_code == 0, outcome.stderr
+    explained = checkout.run("explain", "--app", "several", "--syscall", "getgroups")
+    assert "/bin/worker" in explained.stdout
+    assert "/bin/app" not in explained.stdout

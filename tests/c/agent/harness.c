@@ -180,6 +180,21 @@ static void put_conf(const struct conf *conf)
 		put_string(check->path ? check->path : "");
 		printf("]");
 	}
+	printf("],\"beside\":[");
+	for (i = 0; i < conf->beside; i++) {
+		const struct conf_process *process = &conf->process[i];
+
+		printf("%s[", i ? "," : "");
+		put_string(process->name);
+		printf(",");
+		put_list(process->argument, process->arguments);
+		printf(",");
+		put_list(process->environment, process->variables);
+		printf(",");
+		put_string(process->directory);
+		printf(",%d,%" PRIu64 ",%" PRIu64 ",%u,%u,%d]", (int)process->restart, process->open_files,
+		       process->processes, process->uid, process->gid, process->companion);
+	}
 	printf("]");
 	printf(",\"uid\":%u,\"gid\":%u,\"restart\":%d,\"stop_signal\":%d,\"stop_timeout_ms\":%" PRIu64
 	       ",\"open_files\":%" PRIu64 ",\"processes\":%" PRIu64 ",\"read_only\":%d,\"network\":%d,\"agent_port\":%d}",
@@ -535,7 +550,8 @@ static void on_metrics(char *data, size_t size)
 		.device = {{"lo", {1, 2, 3, 4}, {5, 6, 7, 8}}, {"", {9, 10, 11, 12}, {13, 14, 15, UINT64_MAX}}},
 		.devices = 2, .peak_bytes = 500000, .faults = {77, 3}, .switches = 4444, .forks = 55,
 		.boot_ms = {220, 250, 0}, .tcp = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, UINT64_MAX},
-		.disk = {{"vda", {1, 2}, {3, 4}}, {"vdb", {5, 6}, {7, 8}}}, .disks = 2, .guard = {true, 5, {{"exec", "denied", 1}, {"code", "audited", 2}, {"listen", "allowed", 3}}, 3,
+		.disk = {{"vda", {1, 2}, {3, 4}}, {"vdb", {5, 6}, {7, 8}}}, .disks = 2, .process = {{"worker", true, 2}, {"poller", false, 0}},
+		.declared = 2, .guard = {true, 5, {{"exec", "denied", 1}, {"code", "audited", 2}, {"listen", "allowed", 3}}, 3,
 		{[0] = {10, 1}, [1] = {20, 0}, [462] = {1, 1}}},
 		.agent_resident_bytes = 90000, .agent_cpu_ticks = 6, .events_lost = 1, .requests = 8};
 	static char memory[65536];

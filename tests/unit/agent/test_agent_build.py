@@ -12,7 +12,19 @@ from msgspec.structs import replace
 
 from builder.assemble import agent_conf
 from builder.compile import agent
-from builder.definition import BuildSource, Definition, Disk, Files, Health, HealthCheck, Network, Run, Secret, Tmpfs
+from builder.definition import (
+    BuildSource,
+    Definition,
+    Disk,
+    Files,
+    Health,
+    HealthCheck,
+    Network,
+    Process,
+    Run,
+    Secret,
+    Tmpfs,
+)
 from builder.edges.store import Store
 from builder.errors import CompileError, DefinitionError, HostError
 
@@ -105,7 +117,9 @@ def test_an_image_gets_the_agent_that_its_definition_asks_for(store: Store) -> N
     plain = Definition(source=BuildSource(), run=Run(("/bin/app",)))
     asked = Health(live=HealthCheck(tcp=80))
     keeping = replace(plain, secret=(Secret("key"),), network=Network((80,)), health=asked)
-    built = [agent.of(definition, FOLDER.parent, store)["/init"].sha256 for definition in (plain, keeping)]
+    beside = replace(plain, process=(Process("worker", ("/bin/worker",)),))
+    built = [agent.of(definition, FOLDER.parent, store)["/init"].sha256 for definition in (plain, keeping, beside)]
+    assert built[2] == agent.build(FOLDER, store, network=False, further=["companion"])["/init"].sha256
     assert built[0] == agent.build(FOLDER, store, network=False)["/init"].sha256
     assert built[1] == agent.build(FOLDER, store, further=["secrets", "health"])["/init"].sha256
 

@@ -45,6 +45,13 @@ secret db-password /run/secrets/db-password 1000 1000 0400
 secret tls.key /run/secrets/key 0 4 0444
 check live http 80 10000 2000 3 500 /alive?a=b c
 check ready tcp 443 100 10 1 0
+process worker on-failure 64 0 1001 1002
+process-argument /usr/bin/worker
+process-argument two words\nand lines
+process-environment COLOUR=light blue
+process-directory /srv
+companion exporter always 1024 9 0 0
+process-argument /bin/exporter
 """
 
 
@@ -81,6 +88,21 @@ def test_every_directive_is_understood(ask: Ask) -> None:
                 ["tls.key", "/run/secrets/key", 0, 4, 0o444],
             ],
             "checks": [[443, 100, 10, 1, 0, ""], [80, 10000, 2000, 3, 500, "/alive?a=b c"]],
+            "beside": [
+                [
+                    "worker",
+                    ["/usr/bin/worker", "two words\nand lines"],
+                    ["COLOUR=light blue"],
+                    "/srv",
+                    1,
+                    64,
+                    0,
+                    1001,
+                    1002,
+                    0,
+                ],
+                ["exporter", ["/bin/exporter"], [], "/", 2, 1024, 9, 0, 0, 1],
+            ],
         }
     ]
 
@@ -123,6 +145,20 @@ def test_any_values_are_read_or_refused(ask: Ask, lines: list[tuple[str, str]]) 
         ("", 0, "no program"),
         ("uid 5\n", 0, "no program"),
         ("argument /a\nfoo bar\n", 2, "unknown"),
+        ("argument /a\nprocess a always 64 0 0 0\n", 0, "a process without process-argument"),
+        ("argument /a\nprocess a seldom 64 0 0 0\n", 2, "not `name restart"),
+        ("argument /a\nprocess a always 3 0 0 0\n", 2, "not `name restart"),
+        ("argument /a\nprocess a always 64 0 0\n", 2, "not `name restart"),
+        ("argument /a\nprocess  always 64 0 0 0\n", 2, "a name has"),
+        ("argument /a\n" + "process a always 64 0 0 0\nprocess-argument /b\n" * 10, 20, "too many"),
+        ("argument /a\nprocess a always 64 0 0 0\n" + "process-argument /b\n" * 32, 34, "too many"),
+        ("argument /a\nprocess a always 64 0 0 0\nprocess-argument b\n", 3, "absolute"),
+        ("argument /a\nprocess a always 64 0 0 0\nprocess-environment b\n", 3, "NAME=value"),
+        ("argument /a\nprocess a always 64 0 0 0\nprocess-directory b\n", 3, "absolute"),
+        *(
+            (f"argument /a\nprocess-{key} /b=c\n", 2, "of no process")
+            for key in ("argument", "environment", "directory")
+        ),
         ("argument\n", 1, "absolute"),
         ("argument app\n", 1, "absolute"),
         ("argument /a\\t\n", 1, "backslash"),

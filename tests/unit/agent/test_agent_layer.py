@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from builder import agents
 from builder.compile import agent
-from builder.definition import AgentChoice, BuildSource, Definition, Network, Run
+from builder.definition import AgentChoice, BuildSource, Definition, Network, Process, Run
 from builder.definition_guard import Protect
 from builder.edges.store import Store
 from builder.errors import DefinitionError
@@ -32,7 +32,7 @@ def test_every_agent_compiles_for_every_image(tmp_path: Path, name: str, network
     content = Path(init.host).read_bytes()
     assert (b"kiln_application_up" in content) == (name == "kiln" and network)
     assert (b"/etc/kiln/digests" in content) == (name != "none")
-    assert (b"companion-user" in content) == (name == "node-exporter")
+    assert (b"process-argument" in content) == (name == "node-exporter")
 
 
 @pytest.mark.parametrize(
@@ -42,6 +42,14 @@ def test_every_agent_compiles_for_every_image(tmp_path: Path, name: str, network
         ({"agent": AgentChoice("none", verify_first=True)}, "agent.verify_first"),
         ({"agent": AgentChoice("node-exporter")}, "network.ports"),
         ({"agent": AgentChoice("nobody")}, "nobody"),
+        (
+            {
+                "agent": AgentChoice("node-exporter"),
+                "network": Network((80,)),
+                "process": (Process("node-exporter", ("/bin/x",)),),
+            },
+            r"process\[0\].name: the agent's own program is called node-exporter",
+        ),
     ],
 )
 def test_what_an_agent_does_not_do_is_an_error(change: dict[str, object], words: str) -> None:

@@ -7,8 +7,20 @@ import pytest
 from msgspec.structs import replace
 
 from builder.assemble import agent_conf, users
-from builder.definition import BuildSource, DebianSource, Definition, Directory, Disk, Files, Network, Run, Tmpfs
+from builder.definition import (
+    BuildSource,
+    DebianSource,
+    Definition,
+    Directory,
+    Disk,
+    Files,
+    Network,
+    Process,
+    Run,
+    Tmpfs,
+)
 from builder.errors import DefinitionError
+from builder.inputs import process_rules
 
 REPOSITORY = Path(__file__).parents[3]
 GOLDEN = REPOSITORY / "tests/golden/assemble"
@@ -86,5 +98,29 @@ def test_the_limits_are_those_of_the_agent() -> None:
         "guard": defined["WORDS"],
         "rule": defined["RULES"],
         "secret": defined["SECRETS"],
-        "companion": defined["COMPANION"],
+        "process": process_rules.MOST,
     }
+    assert defined["PROCESSES"] == process_rules.MOST + 1
+    assert defined["PROCESS_WORDS"] == process_rules.MOST_WORDS
+
+
+def test_processes_come_in_order_with_all_that_is_theirs() -> None:
+    beside = (
+        Process("worker", ("/bin/w", "line\nfeed"), "www-data", {"B": "2", "A": "1"}, "/tmp", "never", 0, 64),
+        Process("plain", ("/bin/p",)),
+    )
+    definition = replace(PLAIN, process=beside)
+    text = agent_conf.render(definition, users.of(definition).uids, "/dev/vda")
+    assert text[text.index("process ") : text.index("heartbeat-ms")] == (
+        "process worker never 64 0 33 33\n"
+        "process-argument /bin/w\nprocess-argument line\\nfeed\n"
+        "process-environment A=1\nprocess-environment B=2\nprocess-directory /tmp\n"
+        "process plain always 1024 256 1000 1000\nprocess-argument /bin/p\nprocess-directory /\n"
+    )
+
+
+def test_root_among_them_may_write_the_root_file_system() -> None:
+    files = Files(tmpfs=(Tmpfs("/tmp"),))
+    for user, said in (("worker", "yes"), ("root", "no")):
+        definition = replace(PLAIN, files=files, process=(Process("one", ("/bin/w",), user),))
+        assert f"read-only {said}\n" in agent_conf.render(definition, users.of(definition).uids, "/dev/vda")
