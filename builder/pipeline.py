@@ -256,6 +256,7 @@ def image_of(
         memory_mib=definition.machine.memory_mib,
         platform=platform.name,
         ports=definition.network.ports,
+        dhcp=definition.network.is_lent,
         agent_port=agent.port,
         agent_pages=agent.pages,
         disk_mib=definition.disk.size_mib if definition.disk else 0,

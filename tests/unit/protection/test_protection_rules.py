@@ -68,7 +68,8 @@ def test_every_event_that_rules_may_ask_for_is_given_to_them_by_the_agent() -> N
 
 
 def test_the_reference_has_every_built_in_rule() -> None:
-    rows = re.findall(r"^\| `([a-z-]+)` \| `([\w-]+)`", (REPOSITORY / "docs/reference/agent.md").read_text(), re.MULTILINE)
+    reference = (REPOSITORY / "docs/reference/agent.md").read_text()
+    rows = re.findall(r"^\| `([a-z-]+)` \| `([\w-]+)`", reference, re.MULTILINE)
     known = [(rule.name, rule.on) for rule in recipes.load_responses(RECIPES, "kiln")]
     assert [row for row in rows if row in known] == known
 
