@@ -106,8 +106,10 @@ def _places(found: Definition) -> Problems:
     mounts = [(f"files.tmpfs[{n}].path", normalise(tmpfs.path)) for n, tmpfs in enumerate(found.files.tmpfs)]
     mounts += [("disk.mount", normalise(found.disk.mount))] if found.disk else []
     for number, (key, path) in enumerate(mounts):
-        if path in SYSTEM or (path == LEASE and found.network.is_lent):
+        if path in SYSTEM:
             yield key, f"nothing may be mounted on {path}"
+        if found.network.is_lent and f"{path}/".startswith(f"{LEASE}/"):
+            yield key, f"{LEASE} is where the agent puts what the network says"
         if any(character.isspace() for character in path):
             yield key, f"{path!r} holds white space"
         for other, earlier in mounts[:number]:
