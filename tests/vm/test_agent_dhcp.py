@@ -164,7 +164,7 @@ def nonsense(question: Question, offer: Offer) -> list[bytes]:
         bad[:16] + bytes(4) + bad[20:],
         bad[:16] + b"\xff\xff\xff\xff" + bad[20:],
         bad[:240] + b"\xff",
-        bad + bytes(1400),
+        bad[:-1] + bytes(1000),
         dhcp_server.message(question, NAK, server=stranger),
         *([] if kind == OFFER else [dhcp_server.message(question, kind, wrong, stranger)]),
         dhcp_server.message(question, kind, Offer(address=wrong.address, seconds=0)),
