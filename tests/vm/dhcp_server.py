@@ -48,10 +48,11 @@ class Offer:
     renew_s: int = 300
     rebind_s: int = 500
     resolvers: tuple[IPv4Address, ...] = (OWN_ADDRESS,)
+    mask: str = "255.255.255.0"
 
     def options(self) -> dict[int, bytes]:
         return {
-            MASK: IPv4Address("255.255.255.0").packed,
+            MASK: IPv4Address(self.mask).packed,
             ROUTER: OWN_ADDRESS.packed,
             RESOLVER: b"".join(each.packed for each in self.resolvers),
             LEASE: struct.pack(">I", self.seconds),

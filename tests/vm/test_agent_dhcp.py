@@ -85,6 +85,18 @@ def test_a_lease_is_renewed_with_its_server(lab: Lab) -> None:
     assert not machine.named("lease-lost")
 
 
+def test_a_single_address_has_a_way_out(lab: Lab) -> None:
+    offer = Offer(seconds=600, renew_s=1, rebind_s=500, mask="255.255.255.255")
+    with (
+        dhcp_server.running(lambda question: dhcp_server.usual(question, offer)) as server,
+        lab.boot("forever", conf=ASKING, netdev=server.netdev, ports=()) as machine,
+    ):
+        machine.wait_for_event("lease", 2)
+        stop(machine)
+    assert machine.named("lease")[0]["address"] == "10.9.8.7/32"
+    assert server.questions[2].target == OWN_ADDRESS  # only a route leads there
+
+
 def test_when_its_server_is_silent_every_other_is_asked(lab: Lab) -> None:
     offer = Offer(seconds=600, renew_s=1, rebind_s=3)
 

@@ -135,6 +135,15 @@ static void tell_lease(bool renewed)
 	event_end();
 }
 
+/* Clouds lend single addresses, with a gateway that is in no network of theirs. */
+static void lead_out(void)
+{
+	bool is_near = ((lease.gateway ^ lease.address) & lease.mask) == 0;
+
+	if (lease.gateway && (is_near || interface_neighbour(fd, DEVICE, lease.gateway)))
+		interface_gateway(fd, lease.gateway);
+}
+
 /* Connections outlive a renewal that changes nothing. */
 static void use(const struct dhcp_lease *given)
 {
@@ -145,8 +154,8 @@ static void use(const struct dhcp_lease *given)
 	if (!same) {
 		if (has_lease)
 			interface_clear(fd, DEVICE);
-		if (interface_address(fd, DEVICE, lease.address, lease.mask) && lease.gateway)
-			interface_gateway(fd, lease.gateway);
+		if (interface_address(fd, DEVICE, lease.address, lease.mask))
+			lead_out();
 	}
 	has_lease = true;
 	resolver_write(lease.resolver, lease.resolvers);

@@ -59,6 +59,16 @@ bool interface_clear(int fd, const char *name)
 	return set(fd, SIOCSIFADDR, &request, name);
 }
 
+bool interface_neighbour(int fd, const char *name, uint32_t host)
+{
+	struct ifreq request = interface_named(name);
+	struct rtentry route = {.rt_flags = RTF_UP | RTF_HOST, .rt_dev = request.ifr_name};
+
+	put_address(&route.rt_dst, host);
+	put_address(&route.rt_genmask, INADDR_BROADCAST);
+	return set(fd, SIOCADDRT, &route, "route to the gateway");
+}
+
 bool interface_gateway(int fd, uint32_t gateway)
 {
 	struct rtentry route = {.rt_flags = RTF_UP | RTF_GATEWAY};

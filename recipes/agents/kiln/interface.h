@@ -12,6 +12,8 @@ bool interface_up(int fd, const char *name);
 bool interface_address(int fd, const char *name, uint32_t address, uint32_t mask);
 /* Takes its address away, and with it all routes that lead over it. */
 bool interface_clear(int fd, const char *name);
+/* A machine that is reached over this interface although the address's network does not say so. */
+bool interface_neighbour(int fd, const char *name, uint32_t host);
 bool interface_gateway(int fd, uint32_t gateway);
 
 #endif
