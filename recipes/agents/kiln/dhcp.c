@@ -41,10 +41,11 @@ static uint32_t next_random(void)
 	static uint32_t random;
 
 	if (!random) {
-		unsigned long seed = getauxval(AT_RANDOM); /* bytes that the kernel gives every program at its start */
+		/* 16 bytes that the kernel gives every program; the first 8 guard our stack, and nobody may learn them */
+		unsigned long seed = getauxval(AT_RANDOM);
 
 		if (seed)
-			memcpy(&random, (const void *)seed, sizeof random);
+			memcpy(&random, (const char *)seed + 8, sizeof random);
 		random ^= (uint32_t)clock_us() | 1;
 	}
 	random ^= random << 13;
