@@ -25,6 +25,8 @@ toolchain = "musl"
 command = ["/bin/app", "show", "/run/secrets/db-password", "show", "/etc/tls/key", "serve", "8080", "200"]
 [network]
 ports = [8080]
+[[files.tmpfs]] # so that the root is read-only
+path = "/tmp"
 [[secret]]
 name = "db-password"
 test_file = "test-password"

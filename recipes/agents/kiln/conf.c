@@ -125,6 +125,9 @@ static const struct {
 #ifdef KILN_WATCHDOG
 	{"watchdog", conf_on_watchdog},
 #endif
+#ifdef KILN_DHCP
+	{"dhcp", conf_on_dhcp},
+#endif
 #ifdef KILN_COMPANION
 	{"companion", conf_on_companion}, {"companion-name", conf_on_companion_name},
 	{"companion-user", conf_on_companion_user},
@@ -176,6 +179,8 @@ static const char *incomplete(const struct conf *conf)
 	if (conf->companion.arguments && !conf->companion.name)
 		return "a companion without companion-name";
 #endif
+	if (!conf->network && conf->dhcp_wait_ms)
+		return "dhcp without a network";
 	if (!conf->network && (conf->ports || conf->agent_port))
 		return "ports without a network";
 	for (i = 0; i < conf->ports; i++)

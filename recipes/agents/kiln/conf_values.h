@@ -27,6 +27,9 @@ const char *conf_on_secret(struct conf *conf, char *value);
 /* `kind tcp|http port interval timeout failures start [/path]`, for an agent that asks the application. */
 const char *conf_on_check(struct conf *conf, char *value);
 
+/* `milliseconds` to wait for an address, for an agent that asks for one. */
+const char *conf_on_dhcp(struct conf *conf, char *value);
+
 #ifdef KILN_COMPANION
 /* An argument of the second program, what it is called, and `uid gid`. */
 const char *conf_on_companion(struct conf *conf, char *value);
