@@ -125,7 +125,7 @@ def etc_layer(definition: Definition, known: Users, store: Store) -> Tree:
     entries.append(File(SCRATCH, "directory", 0o1777))
     mounts = ["/proc", "/run", *(tmpfs.path for tmpfs in definition.files.tmpfs if normalise(tmpfs.path) != SCRATCH)]
     mounts += [definition.disk.mount] if definition.disk else []
-    mounts += [SECRETS] if definition.secret else []  # on a read-only root the agent could not make it
+    mounts += ["/sys", SECRETS] if definition.secret else []  # on a read-only root the agent could not make them
     entries += [File(normalise(path), "directory", 0o755) for path in mounts]
     return {entry.path: replace(entry, origin="kiln") for entry in entries}
 

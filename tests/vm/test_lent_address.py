@@ -17,6 +17,7 @@ app: app.c
 \t$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $<
 """
 DEFINITION = """
+profile = "common"
 [source]
 kind = "build"
 toolchain = "musl"

@@ -38,6 +38,8 @@ test_file = "test-key"
 [health]
 ready = { http = "/ready" }
 live = { tcp = 8080, interval_s = 0.5 }
+[smoke]
+timeout_s = 20 # a test waits for it
 [[smoke.check]]
 kind = "log"
 expect = "db-password: mode=0400 .*crc=PASSWORD"
