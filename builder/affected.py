@@ -15,7 +15,7 @@ from builder.analyse.summary import Summary
 from builder.analysing import Subject
 from builder.analysis_documents import Difference
 from builder.compile import kernel as kernel_compiler
-from builder.compile.kernel import settings
+from builder.compile.trees import settings
 from builder.configure import recipes
 from builder.edges import source_tree
 from builder.edges.code import code_digest

@@ -147,6 +147,7 @@ def built(place: Place, app: str) -> tuple[Image, Platform]:
         memory_mib=known.memory_mib,
         platform=known.platform,
         ports=known.ports,
+        dhcp=known.dhcp,
         agent_port=known.agent_port,
         agent_pages=known.agent_pages,
         disk_mib=known.disk_mib,

@@ -110,9 +110,16 @@ class Secret(Value, frozen=True):
 
 
 class Network(Value, frozen=True):
-    """TCP ports the application serves in the guest."""
+    """TCP ports the application serves in the guest. Its address is `static`, given by whoever boots it, or comes from
+    the network (`dhcp`)."""
 
     ports: tuple[Port, ...] = ()
+    address: Literal["static", "dhcp"] = "static"
+
+    @property
+    def is_lent(self) -> bool:
+        """Whether the agent asks for the address."""
+        return self.address == "dhcp"
 
 
 class Disk(Value, frozen=True):

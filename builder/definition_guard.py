@@ -43,7 +43,7 @@ class RuleEntry(Value, frozen=True):
     """
 
     name: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,39}\Z")]
-    on: Literal["guard", "refused", "crash", "changed", "kernel", "output", "dropped"] | None = None
+    on: Literal["guard", "refused", "crash", "changed", "kernel", "output", "dropped", "lease-lost"] | None = None
     kind: RuleWord | None = None
     verdict: RuleWord | None = None
     what: Annotated[str, Meta(min_length=1, max_length=200)] | None = None

@@ -16,6 +16,7 @@ OpenFiles = Annotated[int, Meta(ge=16, le=1048576)]
 # QEMU's fw_cfg takes 55 characters, opt/kiln/secret/ among them (include/standard-headers/linux/qemu_fw_cfg.h)
 SecretName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,38}\Z")]
 SECRETS = "/run/secrets"
+LEASE = "/run/kiln"  # what the agent knows from DHCP (recipes/agents/kiln/resolver.c)
 
 # a package's name (Debian policy 5.6.1), optionally with a version (5.6.12); never an option of apt-get
 Pinned = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9+.-]+(=[A-Za-z0-9.+:~-]+)?\Z")]

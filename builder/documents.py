@@ -36,6 +36,7 @@ class Report(Value, frozen=True):
     memory_mib: int
     stages: tuple[StageRecord, ...]
     ports: tuple[int, ...] = ()
+    dhcp: bool = False  # it asks for its address
     agent_port: int = 0
     disk_mib: int = 0
     secrets: tuple[str, ...] = ()  # names of what must be handed over at boot

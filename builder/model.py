@@ -236,6 +236,7 @@ class Image(Value, frozen=True):
     memory_mib: int
     platform: str
     ports: tuple[int, ...] = ()
+    dhcp: bool = False  # it asks for its address
     agent_port: int = 0  # 0: the agent serves no pages, else page → samples that are all 1 there
     agent_pages: tuple[tuple[str, str], ...] = (("/healthz", ""), ("/metrics", "kiln_application_up"))
     disk_mib: int = 0  # 0: no disk

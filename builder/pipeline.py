@@ -19,6 +19,7 @@ from builder.analyse import table as syscall_table
 from builder.assemble import rootfs as root_file_system
 from builder.boot import accelerator as accelerators
 from builder.boot import checked
+from builder.bootable import image_of
 from builder.compile import kernel as kernel_compiler
 from builder.compile import source as kernel_source
 from builder.configure import recipes, request
@@ -35,7 +36,6 @@ from builder.model import (
     Kernel,
     KernelConfig,
     KernelSource,
-    Layer,
     Need,
     Needs,
     Option,
@@ -238,31 +238,6 @@ def _configuration_inputs(
         "recipes": digest(recipes.load_rules(place.recipes)),
         "source": source.key,
     }
-
-
-def image_of(
-    definition: Definition,
-    platform: Platform,
-    kernel: Kernel,
-    rootfs: Path,
-    layers: tuple[Layer, ...],
-    agent: Agent,
-) -> Image:
-    return Image(
-        name=definition.name,
-        kernel=kernel.vmlinux,
-        kernel_sha256=kernel.sha256,
-        rootfs=str(rootfs),
-        memory_mib=definition.machine.memory_mib,
-        platform=platform.name,
-        ports=definition.network.ports,
-        agent_port=agent.port,
-        agent_pages=agent.pages,
-        disk_mib=definition.disk.size_mib if definition.disk else 0,
-        layers=layers,
-        secrets=tuple(secret.name for secret in definition.secret),
-        watchdog=bool(definition.agent.watchdog_s),
-    )
 
 
 def _smoke(

@@ -76,6 +76,7 @@ def report(built: Built, records: Sequence[StageRecord], cost: AgentCost) -> Rep
         memory_mib=image.memory_mib,
         stages=tuple(records),
         ports=image.ports,
+        dhcp=image.dhcp,
         agent_port=image.agent_port,
         disk_mib=image.disk_mib,
         secrets=image.secrets,

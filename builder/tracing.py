@@ -20,6 +20,7 @@ from builder.boot import accelerator as accelerators
 from builder.boot import smoke
 from builder.boot.serial import Event
 from builder.boot.session import Session
+from builder.bootable import image_of
 from builder.compile import kernel as kernel_compiler
 from builder.compile import source as kernel_source
 from builder.compile import table as kernel_table
@@ -34,7 +35,7 @@ from builder.errors import SmokeError
 from builder.inputs import definition_file, gather, lockfile
 from builder.ledger import Ledger
 from builder.model import Accelerator, Image, Kernel, Platform, Verdict, digest_tree
-from builder.pipeline import Place, Wishes, image_of
+from builder.pipeline import Place, Wishes
 from builder.trace import document, merge, recorded
 from builder.traced import Trace
 from builder.value import digest

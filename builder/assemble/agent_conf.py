@@ -24,6 +24,7 @@ LIMITS = {
     "process": ("process", 8),
 }
 SIZE_LIMIT = 32768
+DHCP_WAIT_MS = 15000  # that the application's start waits for an address; servers answer in milliseconds or not at all
 Directives = tuple[tuple[str, str], ...]
 
 
@@ -83,6 +84,8 @@ def _directives(
     yield from _secrets(definition, users, groups)
     yield "network", "yes" if definition.network.ports else "no"
     yield from (("port", str(port)) for port in definition.network.ports)
+    if definition.network.is_lent:
+        yield "dhcp", str(DHCP_WAIT_MS)
     serves, monitors = agent is None or agent.own_pages, agent is None or agent.monitors
     yield "agent-port", str(definition.agent.port if definition.network.ports and serves else 0)
     yield from _checks(definition)

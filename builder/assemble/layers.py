@@ -14,7 +14,7 @@ from builder.agent_recipe import Agent
 from builder.assemble import agent_conf, digests, users
 from builder.assemble.users import Users
 from builder.definition import Definition
-from builder.definition_words import SECRETS
+from builder.definition_words import LEASE, SECRETS
 from builder.edges.content import keep, read
 from builder.edges.store import Store
 from builder.errors import DefinitionError
@@ -37,6 +37,7 @@ PRIVATE = {"console": 0o600, "kmsg": 0o600, "ttyS0": 0o600}
 DISK_NODE, DISK_DEVICE = "/dev/vda", (254, 0)
 WATCHDOG = (10, 130)
 RESOLVER = "nameserver 10.0.2.3\n"  # QEMU's user network (docs/system/devices/net.rst)
+LENT_RESOLVER = f"{LEASE}/resolv.conf"
 NSSWITCH = "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n"
 
 Layers = tuple[tuple[str, Tree], ...]
@@ -115,11 +116,16 @@ def etc_layer(definition: Definition, known: Users, store: Store) -> Tree:
         entries.append(File(DISK_NODE, "block-device", 0o600, device=DISK_DEVICE))
     texts = {"passwd": users.passwd(known.uids), "group": users.group(known.gids), "nsswitch.conf": NSSWITCH}
     if definition.network.ports:
-        texts |= {"hosts": f"127.0.0.1 localhost\n127.0.1.1 {definition.name}\n", "resolv.conf": RESOLVER}
+        texts["hosts"] = f"127.0.0.1 localhost\n127.0.1.1 {definition.name}\n"
+    if definition.network.is_lent:
+        entries += [File("/etc/resolv.conf", "symlink", 0o777, target=LENT_RESOLVER), File(LEASE, "directory", 0o755)]
+    elif definition.network.ports:
+        texts["resolv.conf"] = RESOLVER
     entries += [keep(store, f"/etc/{name}", text.encode()) for name, text in texts.items()]
     entries.append(File(SCRATCH, "directory", 0o1777))
     mounts = ["/proc", "/run", *(tmpfs.path for tmpfs in definition.files.tmpfs if normalise(tmpfs.path) != SCRATCH)]
     mounts += [definition.disk.mount] if definition.disk else []
+    mounts += ["/sys", SECRETS] if definition.secret else []  # on a read-only root the agent could not make them
     entries += [File(normalise(path), "directory", 0o755) for path in mounts]
     return {entry.path: replace(entry, origin="kiln") for entry in entries}
 

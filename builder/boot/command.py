@@ -69,7 +69,8 @@ def own_ports(image: Image) -> Mapping[int, int]:
 
 
 def _parameters(image: Image, platform: Platform, accelerator: Accelerator) -> tuple[str, ...]:
-    further = (*(NETWORK if image.ports else ()), *(platform.secret_parameters if image.secrets else ()))
+    network = NETWORK if image.ports and not image.dhcp else ()
+    further = (*network, *(platform.secret_parameters if image.secrets else ()))
     return (*platform.kernel_parameters, *platform.accelerators[accelerator.name].kernel_parameters, *further)
 
 
@@ -117,7 +118,7 @@ def _secrets_by_hand(image: Image) -> Iterator[str]:
 
 def _by_hand(image: Image, platform: Platform, accelerator: str, ports: Mapping[int, int]) -> str:
     here = Image(image.name, "kernel", "", "rootfs.cpio", image.memory_mib, platform.name, image.ports)
-    here = msgspec.structs.replace(here, secrets=image.secrets, watchdog=image.watchdog)
+    here = msgspec.structs.replace(here, secrets=image.secrets, watchdog=image.watchdog, dhcp=image.dhcp)
     chosen = Accelerator(accelerator, "by hand")  # type: ignore[arg-type]
     disk = "$DISK" if image.disk_mib else ""
     argv = command(here, platform, chosen, ports=ports, disk=disk)

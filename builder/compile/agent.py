@@ -31,6 +31,7 @@ def of(definition: Definition, agents: Path, store: Store, *, trace: bool = Fals
         "health": definition.health.is_asked,
         "watchdog": bool(definition.agent.watchdog_s),
         "companion": bool(definition.process),
+        "dhcp": definition.network.is_lent,
     }
     further = [name for name, wanted in asked.items() if wanted]
     return build(agents / definition.agent.name, store, network=bool(definition.network.ports), further=further)

@@ -110,7 +110,7 @@ def _fill(folder: Path, job: Job, syscalls_total: int) -> None:
     with trees.opened(family, job.config, job.progress) as tree:
         expected = next((record.files for record in trees.records().values() if record.family == family), 0)
         _make(tree, job, 0 if tree.is_started else expected)
-        tree.finish(trees.Record(family, job.config, sum(1 for _ in tree.objects.rglob(".*.o.cmd"))))
+        tree.finish(tree.record or trees.record(tree.objects, family, job.config))
         _take(tree.objects, folder, job, syscalls_total)
 
 
@@ -125,7 +125,7 @@ def _make(tree: trees.Tree, job: Job, expected: int) -> None:
             failed = _run_make(tree, job, meter)
     if failed:
         raise _failure(job.log)
-    if settings((tree.objects / ".config").read_text(encoding="utf-8")) != settings(job.config):
+    if trees.settings((tree.objects / ".config").read_text(encoding="utf-8")) != trees.settings(job.config):
         raise CompileError(
             "the kernel's build changed the configuration it was given",
             "was it made by another compiler? run ./invoke clean, then build again",
@@ -177,11 +177,6 @@ def _write_if_changed(path: Path, text: str) -> None:
     """make goes by times: an unchanged file must keep its own."""
     if not path.exists() or path.read_text(encoding="utf-8") != text:
         path.write_text(text, encoding="utf-8")
-
-
-def settings(config: str) -> frozenset[str]:
-    """The options of a `.config` with their values, wherever they stand in it."""
-    return frozenset(line for line in config.splitlines() if line.startswith("CONFIG_"))
 
 
 def _failure(log: Path) -> CompileError | StorageError:

@@ -5,6 +5,7 @@ its time is that of the last use) and `building` (present while a build runs, an
 A tree belongs to one source, toolchain, set of compiler flags and configuration; the system-call table may change.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from builder.errors import BuilderError
 from builder.value import Value, digest
 
 KEPT = 12  # trees, about 90 MB each
+MENTIONED = re.compile(rb"\$\(wildcard include/config/(\w+)\)")
 LAYOUT = 1  # to be raised when trees of older code must not be used again
 
 
@@ -29,11 +31,13 @@ class Family(Value, frozen=True):
 
 
 class Record(Value, frozen=True):
-    """A tree that was built: its family, its `.config`, and how many files a build from nothing compiles."""
+    """A tree that was built: its family, its `.config`, how many files a build from nothing compiles, and for each
+    option the objects that Kbuild makes again when it changes: a set of bits, one an object, in hexadecimal."""
 
     family: Family
     config: str
     files: int
+    readers: Mapping[str, str] = {}
 
 
 class Tree:
@@ -49,6 +53,14 @@ class Tree:
     def was_killed(self) -> bool:
         """Whether the last build in this tree did not come to an end."""
         return self._building.exists()
+
+    @property
+    def record(self) -> Record | None:
+        """What is known of it from its last build: another system-call table changes none of it."""
+        if not self._record.exists():
+            return None
+        known = msgspec.json.decode(self._record.read_bytes(), type=Record)
+        return known if known.readers else None  # older code wrote none
 
     @property
     def is_started(self) -> bool:
@@ -107,8 +119,8 @@ def _ready(folder: Path, family: Family, config: str, lock: int) -> Tree:
 
 def _start(objects: Path, family: Family, config: str) -> None:
     """A new tree's objects: those of the nearest finished tree that nobody is building in, else none."""
-    configs = {name: record.config for name, record in records().items() if record.family == family}
-    for name in nearest(config, configs):
+    relatives = {name: record for name, record in records().items() if record.family == family}
+    for name in nearest(config, relatives):
         folder = root() / name
         with make.held(_lock(folder), wait_s=0.0) as lock:
             if lock is not None and (folder / "tree.json").exists() and not (folder / "building").exists():
@@ -124,11 +136,36 @@ def records() -> Mapping[str, Record]:
     return {folder.name: msgspec.json.decode((folder / "tree.json").read_bytes(), type=Record) for folder in found}
 
 
-def nearest(config: str, candidates: Mapping[str, str]) -> tuple[str, ...]:
-    """The candidates' names, the one whose `.config` differs in the fewest lines first."""
-    wanted = frozenset(config.splitlines())
-    distances = {name: len(wanted ^ frozenset(text.splitlines())) for name, text in candidates.items()}
-    return tuple(sorted(candidates, key=lambda name: (distances[name], name)))
+def nearest(config: str, candidates: Mapping[str, Record]) -> tuple[str, ...]:
+    """The candidates' names, the one first of which most objects can stay as they are, then the one whose settings
+    differ least."""
+
+    def distance(name: str) -> tuple[int, int, str]:
+        record, stale = candidates[name], 0
+        differing = {line.partition("=")[0] for line in wanted ^ settings(record.config)}
+        for option in differing:
+            stale |= int(record.readers.get(option, "0"), 16)
+        return stale.bit_count() - record.files, len(differing), name
+
+    wanted = settings(config)
+    return tuple(sorted(candidates, key=distance))
+
+
+def settings(config: str) -> frozenset[str]:
+    """The options of a `.config` with their values, wherever they stand in it."""
+    return frozenset(line for line in config.splitlines() if line.startswith("CONFIG_"))
+
+
+def record(objects: Path, family: Family, config: str) -> Record:
+    """What is to be known of a finished tree. Kbuild notes for each object the options that its sources mention
+    (scripts/basic/fixdep.c)."""
+    commands = sorted(objects.rglob(".*.o.cmd"))
+    readers: dict[str, int] = {}
+    for number, command in enumerate(commands):
+        for option in set(MENTIONED.findall(command.read_bytes())):
+            name = f"CONFIG_{option.decode()}"
+            readers[name] = readers.get(name, 0) | 1 << number
+    return Record(family, config, len(commands), {option: f"{found:x}" for option, found in readers.items()})
 
 
 def relocate(objects: Path, origin: Path) -> None:

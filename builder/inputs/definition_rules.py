@@ -7,6 +7,7 @@ from ipaddress import ip_address
 
 from builder.definition import BuildSource, Check, Definition, ExitCheck, HealthCheck, HttpCheck, LogCheck, TcpCheck
 from builder.definition_guard import Protect
+from builder.definition_words import LEASE
 from builder.inputs import process_rules, secret_rules
 from builder.paths import normalise
 
@@ -27,6 +28,8 @@ def problems(found: Definition) -> Problems:
     yield from _health("health.live", found.health.live, found)
     ports = found.network.ports
     yield from ((f"network.ports[{n}]", f"{port} is there twice") for n, port in enumerate(ports) if port in ports[:n])
+    if found.network.is_lent and not ports:
+        yield "network.address", "the image has no network: it has no network.ports"
     if found.agent.port in ports:
         yield "agent.port", f"{found.agent.port} is one of network.ports; choose another"
     for table, checks in (("smoke", found.smoke.check), ("trace", found.trace.check)):
@@ -100,6 +103,8 @@ def _places(found: Definition) -> Problems:
     for number, (key, path) in enumerate(mounts):
         if path in SYSTEM:
             yield key, f"nothing may be mounted on {path}"
+        if found.network.is_lent and f"{path}/".startswith(f"{LEASE}/"):
+            yield key, f"{LEASE} is where the agent puts what the network says"
         if any(character.isspace() for character in path):
             yield key, f"{path!r} holds white space"
         for other, earlier in mounts[:number]:

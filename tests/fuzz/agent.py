@@ -33,6 +33,9 @@ SEEDS = (
     b"10.0.2.15/24",
     b"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 0 /etc/hosts",
     rb"exec denied 57 1000 4011d6 12 a\x20b\x5c /tmp/x y\x0az",
+    bytes.fromhex("5254001234560badcafe020106000badcafe" + "00" * 8 + "0a00020f" + "00" * 8 + "525400123456")
+    + bytes(202)
+    + bytes.fromhex("6382536335010536040a0002020104ffffff0003040a00020206040a000203330400015180ff"),
     b"sealed 1\nlost 7\nevent exec denied 3\ncall 0 12 1\ncall 462 1 0\n",
 )
 

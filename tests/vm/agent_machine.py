@@ -160,12 +160,13 @@ class Lab:
         deaf: bool = False,
         files: Mapping[str, bytes] = MappingProxyType({}),
         qemu: Sequence[str] = (),
+        netdev: str = "",
     ) -> Iterator[Machine]:
         """Boot with /bin/guest and its arguments as the application; `conf` are more lines for agent.conf, `files` more
-        files of the image, `qemu` more arguments of QEMU."""
+        files of the image, `qemu` more arguments of QEMU, `netdev` another network than QEMU's own, as in `-netdev`."""
         words = "".join(f"argument {argument}\n" for argument in ("/bin/guest", *arguments))
         whole = f"{words}mount proc proc /proc nosuid,nodev,noexec\n{conf}"
-        with self.boot_with(whole, ports=ports, more=more, deaf=deaf, files=files, qemu=qemu) as machine:
+        with self.boot_with(whole, ports=ports, more=more, deaf=deaf, files=files, qemu=qemu, netdev=netdev) as machine:
             yield machine
 
     @contextmanager
@@ -178,13 +179,14 @@ class Lab:
         deaf: bool = False,
         files: Mapping[str, bytes] = MappingProxyType({}),
         qemu: Sequence[str] = (),
+        netdev: str = "",
     ) -> Iterator[Machine]:
         """Boot with this agent.conf; `more` are further kernel parameters."""
         image = self.folder / f"{time.monotonic_ns()}.cpio"
         image.write_bytes(initramfs(self.agent, self.guest, conf, files))
         published = {guest: free_port() for guest in ports}
         process = subprocess.Popen(
-            [*command(self.kernel, image, published, more), *qemu],
+            [*command(self.kernel, image, published, more, netdev), *qemu],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -203,12 +205,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def command(kernel: Path, image: Path, ports: Mapping[int, int], more: str) -> list[str]:
+def command(kernel: Path, image: Path, ports: Mapping[int, int], more: str, netdev: str = "") -> list[str]:
     forwards = "".join(f",hostfwd=tcp:127.0.0.1:{host}-:{guest}" for guest, host in ports.items())
     return [
         "qemu-system-x86_64", "-accel", "tcg", "-cpu", "qemu64,-tsc,+rdrand",
         "-M", "microvm,acpi=off,x-option-roms=off", "-nodefaults", "-no-user-config", "-no-reboot",
         "-display", "none", "-m", "64", "-serial", "stdio", "-kernel", str(kernel), "-initrd", str(image),
-        "-netdev", f"user,id=n0{forwards}", "-device", "virtio-net-device,netdev=n0",
+        "-netdev", f"{netdev or 'user'},id=n0{'' if netdev else forwards}", "-device", "virtio-net-device,netdev=n0",
         "-append", f"{PARAMETERS} {more}".strip(),
     ]  # fmt: skip

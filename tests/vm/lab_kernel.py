@@ -81,5 +81,5 @@ def _of_application(program: Path, store: Store) -> Needs:
 
 
 def _of_agent(store: Store) -> Needs:
-    tree = agent.build(RECIPES / "agents" / "kiln", store, further=("secrets", "health", "watchdog"))
+    tree = agent.build(RECIPES / "agents" / "kiln", store, further=("secrets", "health", "watchdog", "dhcp"))
     return needs.analyse(tree, closure.resolve(tree, ["/init"]), store, by="agent")

@@ -1,12 +1,13 @@
 """What the agent tells of a real machine: heartbeats, files that changed, and its pages."""
 
 import hashlib
+import socket
 import time
 
 import pytest
 
 from tests.vm import labs
-from tests.vm.agent_machine import Lab
+from tests.vm.agent_machine import Lab, Machine
 from tests.vm.labs import SERVING, TMPFS, offline, values
 
 pytestmark = [pytest.mark.vm, pytest.mark.slow]
@@ -169,3 +170,31 @@ def test_slow_clients_keep_nobody_out(lab: Lab) -> None:
             client.close()
         machine.say("stop\n")
         assert machine.end() == 0
+
+
+SAID = (b"", b"GET /healthz HTTP/1.0\r\n\r\n", b"\xff\0" * 200, b"GET /metrics HTTP/1.1\r\nHost:", b"\n\n\n")
+
+
+def visit(machine: Machine, times: int) -> None:
+    """Connect, say something, and read to the end: QEMU's user network takes only so many connections at a time."""
+    for number in range(times):
+        with machine.connect() as client:
+            client.sendall(SAID[number % len(SAID)])
+            client.shutdown(socket.SHUT_WR)
+            while client.recv(65536):
+                pass
+
+
+def test_thousands_of_connections_leave_nothing_behind(lab: Lab) -> None:
+    with lab.boot("listen", "8080", "forever", conf=SERVING) as machine:
+        machine.wait_for_event("healthy")
+        visit(machine, 500)  # most of its buffers have been used
+        first = values(machine)
+        visit(machine, 3000)
+        last = values(machine)
+        machine.say("stop\n")
+        assert machine.end() == 0
+    assert last["kiln_agent_requests_total"] > first["kiln_agent_requests_total"] + 500
+    assert last["kiln_agent_resident_memory_bytes"] <= first["kiln_agent_resident_memory_bytes"] + 16384  # 5 B each
+    assert last["kiln_application_restarts_total"] == 0
+    assert not machine.named("error", "alert")

@@ -25,6 +25,8 @@ toolchain = "musl"
 command = ["/bin/app", "show", "/run/secrets/db-password", "show", "/etc/tls/key", "serve", "8080", "200"]
 [network]
 ports = [8080]
+[[files.tmpfs]] # so that the root is read-only
+path = "/tmp"
 [[secret]]
 name = "db-password"
 test_file = "test-password"
@@ -36,6 +38,8 @@ test_file = "test-key"
 [health]
 ready = { http = "/ready" }
 live = { tcp = 8080, interval_s = 0.5 }
+[smoke]
+timeout_s = 20 # a test waits for it
 [[smoke.check]]
 kind = "log"
 expect = "db-password: mode=0400 .*crc=PASSWORD"

@@ -35,3 +35,25 @@ bool address_parse_network(const char *text, uint32_t *address, uint32_t *mask)
 	*mask = bits ? UINT32_MAX << (32 - bits) : 0;
 	return scan_at_end(&scan);
 }
+
+void address_write(struct text *text, uint32_t address)
+{
+	unsigned int shift;
+
+	for (shift = 32; shift; shift -= 8) {
+		text_unsigned(text, address >> (shift - 8) & 255);
+		if (shift > 8)
+			text_string(text, ".");
+	}
+}
+
+void address_write_network(struct text *text, uint32_t address, uint32_t mask)
+{
+	unsigned int bits = 0;
+
+	for (; mask; mask <<= 1)
+		bits++;
+	address_write(text, address);
+	text_string(text, "/");
+	text_unsigned(text, bits);
+}

@@ -116,6 +116,9 @@ static const struct {
 #ifdef KILN_WATCHDOG
 	{"watchdog", conf_on_watchdog},
 #endif
+#ifdef KILN_DHCP
+	{"dhcp", conf_on_dhcp},
+#endif
 #ifdef KILN_COMPANION
 	{"process", conf_on_process}, {"companion", conf_on_companion}, {"process-argument", conf_on_process_argument},
 	{"process-environment", conf_on_process_environment}, {"process-directory", conf_on_process_directory},
@@ -167,6 +170,8 @@ static const char *incomplete(const struct conf *conf)
 	if (!conf_processes_complete(conf))
 		return "a process without process-argument";
 #endif
+	if (!conf->network && conf->dhcp_wait_ms)
+		return "dhcp without a network";
 	if (!conf->network && (conf->ports || conf->agent_port))
 		return "ports without a network";
 	for (i = 0; i < conf->ports; i++)

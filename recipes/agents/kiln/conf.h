@@ -85,6 +85,7 @@ struct conf {
 	struct conf_check check[CHECKS];
 	size_t arguments, variables, mounts, owners, groups, ports, guards, rules, secrets;
 	uint64_t stop_timeout_ms, open_files, processes, heartbeat_ms, verify_ms, watchdog_s;
+	uint64_t dhcp_wait_ms; /* 0: the address comes from the kernel's command line */
 	uint32_t uid, gid;
 	int stop_signal;
 	enum restart restart;

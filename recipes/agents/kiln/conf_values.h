@@ -28,6 +28,9 @@ const char *conf_on_secret(struct conf *conf, char *value);
 /* `kind tcp|http port interval timeout failures start [/path]`, for an agent that asks the application. */
 const char *conf_on_check(struct conf *conf, char *value);
 
+/* `milliseconds` to wait for an address, for an agent that asks for one. */
+const char *conf_on_dhcp(struct conf *conf, char *value);
+
 #ifdef KILN_COMPANION
 /* `name restart open-files processes uid gid` begins a program beside the application; what follows is of the last one. */
 const char *conf_on_process(struct conf *conf, char *value);

@@ -8,6 +8,7 @@
 #include "companion.h"
 #include "conf.h"
 #include "console.h"
+#include "dhcp.h"
 #include "event.h"
 #include "file.h"
 #include "health.h"
@@ -120,6 +121,7 @@ _Noreturn static void watch_over(void)
 		application_watch();
 		companion_watch();
 		server_watch();
+		dhcp_watch();
 		supervisor_watch();
 		health_watch();
 		heartbeat_watch();
@@ -128,6 +130,7 @@ _Noreturn static void watch_over(void)
 		watchdog_watch();
 		loop_wait();
 		take_requests();
+		dhcp_turn();
 		supervisor_turn();
 		health_turn();
 		companion_turn();
@@ -160,6 +163,7 @@ int main(int argc, char *argv[], char *environment[])
 	if (!integrity_before_start())
 		supervisor_halt(&conf, CODE_CHANGED);
 	network_open(&conf, parameter(environment, "kiln_ip"), parameter(environment, "kiln_gw"));
+	dhcp_open(&conf);
 	server_open(&conf);
 	heartbeat_open(&conf);
 	guard_open(&conf);

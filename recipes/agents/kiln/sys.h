@@ -80,6 +80,20 @@ SYS long sys_call5(const int number, long a, long b, long c, long d, long e)
 	return result;
 }
 
+SYS long sys_call6(const int number, long a, long b, long c, long d, long e, long f)
+{
+	register long r10 __asm__("r10") = d;
+	register long r8 __asm__("r8") = e;
+	register long r9 __asm__("r9") = f;
+	long result;
+
+	__asm__ volatile(SYS_CALL
+			 : "=&a"(result)
+			 : SYS_NUMBER, "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+			 : SYS_CLOBBERS);
+	return result;
+}
+
 /* files */
 SYS long sys_read(int fd, void *to, size_t size) { return sys_call3(SYS_read, fd, (long)to, (long)size); }
 SYS long sys_write(int fd, const void *from, size_t size) { return sys_call3(SYS_write, fd, (long)from, (long)size); }
@@ -148,6 +162,14 @@ SYS long sys_connect(int fd, const void *address, size_t size)
 	return sys_call3(SYS_connect, fd, (long)address, (long)size);
 }
 SYS long sys_bind(int fd, const void *address, size_t size) { return sys_call3(SYS_bind, fd, (long)address, (long)size); }
+SYS long sys_setsockopt(int fd, int level, int option, const void *value, size_t size)
+{
+	return sys_call5(SYS_setsockopt, fd, level, option, (long)value, (long)size);
+}
+SYS long sys_sendto(int fd, const void *from, size_t size, const void *address, size_t address_size)
+{
+	return sys_call6(SYS_sendto, fd, (long)from, (long)size, 0, (long)address, (long)address_size);
+}
 SYS long sys_listen(int fd, int backlog) { return sys_call2(SYS_listen, fd, backlog); }
 SYS long sys_accept4(int fd, int flags) { return sys_call4(SYS_accept4, fd, 0, 0, flags); }
 SYS long sys_shutdown(int fd, int how) { return sys_call2(SYS_shutdown, fd, how); }

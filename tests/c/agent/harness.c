@@ -10,6 +10,7 @@
 #include "address.h"
 #include "backoff.h"
 #include "conf.h"
+#include "dhcp_message.h"
 #include "digests.h"
 #include "guard_text.h"
 #include "http.h"
@@ -197,9 +198,10 @@ static void put_conf(const struct conf *conf)
 	}
 	printf("]");
 	printf(",\"uid\":%u,\"gid\":%u,\"restart\":%d,\"stop_signal\":%d,\"stop_timeout_ms\":%" PRIu64
-	       ",\"open_files\":%" PRIu64 ",\"processes\":%" PRIu64 ",\"read_only\":%d,\"network\":%d,\"agent_port\":%d}",
+	       ",\"open_files\":%" PRIu64 ",\"processes\":%" PRIu64 ",\"read_only\":%d,\"network\":%d,\"agent_port\":%d"
+	       ",\"dhcp_wait_ms\":%" PRIu64 "}",
 	       conf->uid, conf->gid, (int)conf->restart, conf->stop_signal, conf->stop_timeout_ms, conf->open_files,
-	       conf->processes, conf->read_only, conf->network, conf->agent_port);
+	       conf->processes, conf->read_only, conf->network, conf->agent_port, conf->dhcp_wait_ms);
 }
 
 static void on_conf(char *data, size_t size)
@@ -417,6 +419,84 @@ static void on_address(char *data, size_t size)
 	free(text);
 }
 
+static uint32_t number_at(const char *data)
+{
+	const unsigned char *at = (const unsigned char *)data;
+
+	return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+}
+
+/* A client's MAC and number, then a reply. */
+static void on_dhcp(char *data, size_t size)
+{
+	struct dhcp_client client;
+	struct dhcp_lease lease;
+	enum dhcp_type type;
+	char *message = malloc(size + 1);
+	size_t i;
+
+	if (size < 10) {
+		free(message);
+		printf("null");
+		return;
+	}
+	memcpy(client.mac, data, DHCP_MAC);
+	client.xid = number_at(data + DHCP_MAC);
+	message = realloc(message, size == 10 ? 1 : size - 10); /* exactly as much as there is */
+	memcpy(message, data + 10, size - 10);
+	type = dhcp_read((const uint8_t *)message, size - 10, &client, &lease);
+	free(message);
+	if (!type) {
+		printf("null");
+		return;
+	}
+	printf("[%d,%u,%u,%u,%u,%u,%u,%u,[", (int)type, lease.server, lease.address, lease.mask, lease.gateway,
+	       lease.seconds, lease.renew_s, lease.rebind_s);
+	for (i = 0; i < lease.resolvers; i++)
+		printf("%s%u", i ? "," : "", lease.resolver[i]);
+	printf("]]");
+}
+
+/* A client's MAC and number, the kind, the seconds, and three addresses: the message, its bytes as numbers. */
+static void on_dhcp_question(char *data, size_t size)
+{
+	struct dhcp_client client;
+	struct dhcp_question question;
+	uint8_t message[DHCP_SIZE];
+	size_t i;
+
+	if (size < 25) {
+		printf("null");
+		return;
+	}
+	memcpy(client.mac, data, DHCP_MAC);
+	client.xid = number_at(data + 6);
+	question.type = (enum dhcp_type)(unsigned char)data[10];
+	question.elapsed_s = (uint16_t)((unsigned char)data[11] << 8 | (unsigned char)data[12]);
+	question.current = number_at(data + 13);
+	question.requested = number_at(data + 17);
+	question.server = number_at(data + 21);
+	memset(message, 0x55, sizeof message);
+	dhcp_write(message, &client, &question);
+	printf("[");
+	for (i = 0; i < sizeof message; i++)
+		printf("%s%u", i ? "," : "", message[i]);
+	printf("]");
+}
+
+static void on_address_text(char *data, size_t size)
+{
+	char memory[24];
+	struct text text = text_in(memory, sizeof memory);
+
+	if (size < 8) {
+		printf("null");
+		return;
+	}
+	address_write_network(&text, number_at(data), number_at(data + 4));
+	put_json(memory, text.used);
+}
+
 static void put_digest(const uint8_t *digest)
 {
 	size_t i;
@@ -582,6 +662,7 @@ static const struct {
 	{"address", on_address}, {"backoff", on_backoff}, {"sha256", on_sha256}, {"digest", on_digest},
 	{"metrics", on_metrics},
 	{"rules", on_rules}, {"guard event", on_guard_event}, {"guard counts", on_guard_counts}, {"calls", on_calls},
+	{"dhcp", on_dhcp}, {"dhcp question", on_dhcp_question}, {"address text", on_address_text},
 };
 
 static void each_input(void (*run)(char *data, size_t size))

@@ -24,6 +24,8 @@ PURE = (
     "conf_secret",
     "conf_health",
     "conf_companion",
+    "conf_dhcp",
+    "dhcp_message",
     "kmsg",
     "tables",
     "address",
@@ -35,7 +37,7 @@ PURE = (
     "digests",
     "sha256",
 )
-PARTS = ("-DKILN_SECRETS", "-DKILN_HEALTH", "-DKILN_COMPANION")  # what only some agents have
+PARTS = ("-DKILN_SECRETS", "-DKILN_HEALTH", "-DKILN_COMPANION", "-DKILN_DHCP")  # what only some agents have
 SANITIZERS = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 Ask = Callable[..., list[Any]]
 

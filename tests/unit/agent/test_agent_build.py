@@ -108,6 +108,17 @@ def test_only_one_for_health_checks_knows_of_them(store: Store, folder: Path) ->
     assert agent.build(folder, store)["/init"].sha256 == usual.sha256
 
 
+def test_only_one_for_lent_addresses_knows_of_them(store: Store, folder: Path) -> None:
+    usual, asking = (agent.build(FOLDER, store, further=parts)["/init"] for parts in ([], ["dhcp"]))
+    assert b"lease-lost" in Path(asking.host).read_bytes()
+    assert b"lease-lost" not in Path(usual.host).read_bytes()
+    assert b"/run/kiln" not in Path(usual.host).read_bytes()
+    assert usual.size_bytes <= asking.size_bytes < LIMIT_BYTES  # in whole pages
+    for name in ("dhcp.c", "dhcp_message.c", "resolver.c", "conf_dhcp.c"):
+        (folder / name).write_text("#error not for this one\n")
+    assert agent.build(folder, store)["/init"].sha256 == usual.sha256
+
+
 def test_one_with_every_part_is_small_as_well(store: Store) -> None:
     [init] = agent.build(FOLDER, store, further=sorted({*PARTS} - {"companion"})).values()
     assert init.size_bytes < LIMIT_BYTES
@@ -117,11 +128,13 @@ def test_an_image_gets_the_agent_that_its_definition_asks_for(store: Store) -> N
     plain = Definition(source=BuildSource(), run=Run(("/bin/app",)))
     asked = Health(live=HealthCheck(tcp=80))
     keeping = replace(plain, secret=(Secret("key"),), network=Network((80,)), health=asked)
+    lent = replace(plain, network=Network((80,), "dhcp"))
     beside = replace(plain, process=(Process("worker", ("/bin/worker",)),))
-    built = [agent.of(definition, FOLDER.parent, store)["/init"].sha256 for definition in (plain, keeping, beside)]
-    assert built[2] == agent.build(FOLDER, store, network=False, further=["companion"])["/init"].sha256
+    built = [agent.of(each, FOLDER.parent, store)["/init"].sha256 for each in (plain, keeping, lent, beside)]
+    assert built[3] == agent.build(FOLDER, store, network=False, further=["companion"])["/init"].sha256
     assert built[0] == agent.build(FOLDER, store, network=False)["/init"].sha256
     assert built[1] == agent.build(FOLDER, store, further=["secrets", "health"])["/init"].sha256
+    assert built[2] == agent.build(FOLDER, store, further=["dhcp"])["/init"].sha256
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -192,7 +205,7 @@ def test_what_kiln_writes_is_what_the_agent_reads(ask: Ask) -> None:
         source=BuildSource(),
         run=Run(command, environment={"A": "b=c\\"}, restart="always", stop_signal="QUIT"),
         files=Files(tmpfs=(Tmpfs("/tmp", size_mib=3, user="app"),)),
-        network=Network((80, 443)),
+        network=Network((80, 443), "dhcp"),
         disk=Disk("/data"),
         health=Health(HealthCheck(http="/ready", interval_s=2.5), HealthCheck(tcp=443, start_s=0.25, failures=9)),
         secret=(Secret("one"), Secret("two", path="/etc/two.key", user="root", mode="0444")),
@@ -204,6 +217,7 @@ def test_what_kiln_writes_is_what_the_agent_reads(ask: Ask) -> None:
     assert (conf["hostname"], conf["uid"], conf["gid"]) == ("app", 1000, 1000)
     assert (conf["restart"], conf["stop_signal"]) == (2, 3)
     assert (conf["ports"], conf["agent_port"], conf["network"]) == ([80, 443], 9100, 1)
+    assert conf["dhcp_wait_ms"] == agent_conf.DHCP_WAIT_MS
     assert ["tmpfs", "tmpfs", "/tmp", 6, "size=3m,mode=1777,uid=1000,gid=1000"] in conf["mounts"]
     assert conf["owners"] == [["/data", 1000, 1000]]
     assert conf["checks"] == [[80, 2500, 2000, 3, 10000, "/ready"], [443, 10000, 2000, 9, 250, ""]]

@@ -36,6 +36,7 @@ network yes
 port 80
 port 443
 agent-port 9100
+dhcp 15000
 guard stance exec deny
 guard program /bin/a b
 processes 99
@@ -82,6 +83,7 @@ def test_every_directive_is_understood(ask: Ask) -> None:
             "rules": [["shell", "kill", 3, 60000, "guard", "/bin/a b*"]],
             "network": 1,
             "agent_port": 9100,
+            "dhcp_wait_ms": 15000,
             "guard": ["stance exec deny", "program /bin/a b"],
             "secrets": [
                 ["db-password", "/run/secrets/db-password", 1000, 1000, 0o400],
@@ -113,6 +115,7 @@ def test_a_program_is_all_that_must_be_said(ask: Ask) -> None:
     assert conf["uid"] == 0
     assert conf["restart"] == 0
     assert conf["agent_port"] == 0
+    assert conf["dhcp_wait_ms"] == 0
 
 
 @RELAXED
@@ -202,6 +205,9 @@ def test_any_values_are_read_or_refused(ask: Ask, lines: list[tuple[str, str]]) 
         ("argument /a\nnetwork yes\nport 65536\n", 3, "number"),
         ("argument /a\nport 80\n", 0, "without a network"),
         ("argument /a\nagent-port 80\n", 0, "without a network"),
+        ("argument /a\ndhcp 1\n", 0, "dhcp without a network"),
+        ("argument /a\nnetwork yes\ndhcp 0\n", 3, "not a number"),
+        ("argument /a\nnetwork yes\ndhcp 600001\n", 3, "not a number"),
         ("argument /a\nnetwork yes\nport 80\nagent-port 80\n", 0, "agent-port"),
         ("argument /a\nhostname " + "x" * 65, 2, "64"),
         ("argument /a\0b\n", 0, "NUL"),

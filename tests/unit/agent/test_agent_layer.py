@@ -16,7 +16,7 @@ from builder.model import Need, Needs
 
 RECIPES = Path(__file__).parents[3] / "recipes"
 PARTS = tuple(tomllib.loads((RECIPES / "agents" / "kiln" / "agent.toml").read_text())["further"])
-NETWORKED = ("health",)
+NETWORKED = ("health", "dhcp")
 BARE = Definition(
     source=BuildSource(), run=Run(("/bin/app",)), agent=AgentChoice("none"), protect=Protect("off"), name="app"
 )

@@ -68,3 +68,11 @@ def test_with_health_checks_it_also_connects(store: Store) -> None:
     assert not found.unresolved
     assert set(found.syscalls()) - START == ALWAYS | NETWORK | {"connect"}
     assert features(found) == {*RECIPE["needs"], *RECIPE["network_needs"]}
+
+
+def test_with_an_address_from_the_network_it_also_asks_for_one(store: Store) -> None:
+    found = analysed(store, network=True, further=["dhcp"])
+    assert not found.unresolved
+    assert set(found.syscalls()) - START == ALWAYS | NETWORK | {"sendto", "setsockopt"}
+    own = {*RECIPE["needs"], *RECIPE["further"]["dhcp"]["needs"]}
+    assert features(found) == {*RECIPE["network_needs"], *own}

@@ -170,6 +170,16 @@ class TestTheEtcLayer:
             "nameserver 10.0.2.3\n",
         ]
 
+    def test_resolvers_that_the_network_names_are_where_the_agent_can_write(self, store: Store) -> None:
+        lent = replace(definition(), network=Network((80,), "dhcp"))
+        etc = whole(store, lent)["etc"]
+        assert (etc["/etc/resolv.conf"].kind, etc["/etc/resolv.conf"].target) == ("symlink", "/run/kiln/resolv.conf")
+        assert (etc["/run/kiln"].kind, etc["/run/kiln"].mode) == ("directory", 0o755)
+        assert etc["/etc/hosts"].kind == "file"
+        own = keep(store, "/etc/resolv.conf", b"nameserver 10.0.0.53\n", origin="overlay")
+        assert "/etc/resolv.conf" not in whole(store, lent, tree(own))["etc"]
+        assert "/run/kiln" not in whole(store, definition(network=(80,)))["etc"]
+
     def test_what_the_application_brings_wins(self, store: Store) -> None:
         own = keep(store, "/etc/hosts", b"10.0.2.2 host\n", origin="overlay")
         found = whole(store, definition(network=(80,)), tree(own))
@@ -265,7 +275,7 @@ def test_a_secret_is_a_link_where_it_is_wanted_and_nothing_where_it_will_be(stor
     etc = found["etc"]
     assert (etc["/etc/tls/key"].kind, etc["/etc/tls/key"].target) == ("symlink", "/run/secrets/two")
     assert etc["/etc/tls"].kind == "directory"
-    assert not [path for tree in found.values() for path in tree if path.startswith("/run/")]
+    assert not [path for tree in found.values() for path in tree if path.startswith("/run/secrets/")]
 
 
 def test_a_link_to_a_secret_stands_where_the_links_above_it_lead(store: Store) -> None:

@@ -88,6 +88,15 @@ def test_the_guest_is_told_its_address_and_its_gateway() -> None:
     assert parameters.split()[-2:] == ["kiln_ip=10.0.2.15/24", "kiln_gw=10.0.2.2"]
 
 
+def test_one_that_asks_the_network_is_told_no_address() -> None:
+    asking = msgspec.structs.replace(SERVING, dhcp=True)
+    [parameters] = following(line(asking), "-append")
+    assert "kiln_" not in parameters
+    assert following(line(asking), "-netdev") == following(line(SERVING), "-netdev")
+    assert "kiln_ip" in script(SERVING, platform_named("microvm"))
+    assert "kiln_ip" not in script(asking, platform_named("microvm"))
+
+
 def test_memory_can_be_another_than_the_images() -> None:
     chosen = Accelerator("tcg", "")
     argv = command(SERVING, platform_named("microvm"), chosen, ports=PUBLISHED, memory_mib=13)

@@ -31,16 +31,44 @@ def built(config: str, family: trees.Family = FAMILY, **files: str) -> Path:
     return tree.objects
 
 
-def test_the_nearest_tree_is_the_one_whose_configuration_differs_in_the_fewest_lines() -> None:
-    candidates = {"far": "A=y\nB=y\nC=y\n", "near": "A=y\nD=y\n", "same but one": "A=y\n"}
-    assert trees.nearest("A=y\nD=y\nE=y\n", candidates) == ("near", "same but one", "far")
+def known(config: str, files: int = 0, **readers: int) -> trees.Record:
+    """What is known of a tree with so many objects; those that read an option as bits."""
+    return trees.Record(FAMILY, config, files, {f"CONFIG_{name}": f"{bits:x}" for name, bits in readers.items()})
+
+
+def test_the_nearest_tree_is_the_one_of_which_most_objects_can_stay() -> None:
+    candidates = {
+        "one option that all read": known("CONFIG_A=y\n", 4, B=0b1111, C=0b1),
+        "two that few read": known("CONFIG_B=y\n", 4, A=0b1, C=0b11),
+        "the same, but small": known("CONFIG_B=y\n", 1, A=0b0),
+    }
+    assert trees.nearest("CONFIG_A=y\nCONFIG_B=y\nCONFIG_C=y\n", candidates) == (
+        "two that few read", "the same, but small", "one option that all read",
+    )  # fmt: skip
+
+
+def test_where_nobody_reads_them_the_fewest_settings_decide_and_what_is_not_set_is_none() -> None:
+    candidates = {
+        "far": known("CONFIG_A=y\nCONFIG_B=y\nCONFIG_C=y\n"),
+        "near": known("CONFIG_A=y\nCONFIG_D=y\n# CONFIG_E is not set\n# CONFIG_F is not set\n"),
+        "same but one": known("CONFIG_A=y\n"),
+    }
+    wanted = "CONFIG_A=y\nCONFIG_D=y\n"
+    assert trees.nearest(wanted, candidates) == ("near", "same but one", "far")
+
+
+def test_what_objects_read_is_what_kbuild_noted(tmp_path: Path) -> None:
+    for name, options in (("a.o", ("NET", "SMP")), ("b.o", ("NET",)), ("c.o", ())):
+        mentioned = "".join(f"    $(wildcard include/config/{option}) \\\n" for option in options)
+        (tmp_path / f".{name}.cmd").write_text(f"deps_{name} := \\\n{mentioned}  include/linux/kconfig.h \\\n")
+    assert trees.record(tmp_path, FAMILY, "") == known("", 3, NET=0b11, SMP=0b1)
 
 
 def test_a_new_tree_starts_as_a_copy_of_the_nearest_with_its_times() -> None:
-    near = built("A=y\n", fork="near")
-    built("A=y\nB=y\nC=y\nD=y\n", fork="far")
+    near = built("CONFIG_A=y\n", fork="near")
+    built("CONFIG_A=y\nCONFIG_B=y\nCONFIG_C=y\nCONFIG_D=y\n", fork="far")
     os.utime(near / "fork", ns=(1_000_000_001, 1_000_000_002))
-    with trees.opened(FAMILY, "A=y\nB=y\n", silent) as tree:
+    with trees.opened(FAMILY, "CONFIG_A=y\nCONFIG_B=y\n", silent) as tree:
         assert (tree.objects / "fork").read_text() == "near"
         assert (tree.objects / "fork").stat().st_mtime_ns == 1_000_000_002
         assert tree.is_started

@@ -202,6 +202,12 @@ class TestMeaning:
             (MINIMAL + '[[files.tmpfs]]\npath = "/a/b"\n[disk]\nmount = "/a"\n', "disk.mount: /a would hide /a/b"),
             (MINIMAL + '[[files.tmpfs]]\npath = "/a"\nsize_mib = 65\n', "files.tmpfs[0].size_mib: more than"),
             (MINIMAL + "[network]\nports = [1, 2, 1]\n", "network.ports[2]: 1 is there twice"),
+            (MINIMAL + '[network]\naddress = "dhcp"\n', "network.address: the image has no network"),
+            (SERVING + 'address = "auto"\n', "network.address: "),
+            (
+                SERVING + 'address = "dhcp"\n[[files.tmpfs]]\npath = "/run/kiln/"\n',
+                "files.tmpfs[0].path: /run/kiln is where the agent puts what the network says",
+            ),
             (BUILT + 'directory = "../elsewhere"\n' + RUN, "source.directory: '../elsewhere' is not a folder beside"),
             (BUILT + 'packages = ["libevent-dev"]\n' + RUN, "source.packages: "),
             (SERVING + "[agent]\nport = 8080\n", "agent.port: 8080 is one of network.ports"),
