@@ -102,8 +102,9 @@ class Session:
         return serial.number(halts[-1], "code", 1) if halts else None
 
     def output(self) -> tuple[str, ...]:
-        """The lines the application printed; what runs beside it has a stream of its own."""
-        own = (event for event in self.named("output") if event.facts.get("stream", "stdout") in ("stdout", "stderr"))
+        """The lines that the application and the processes declared beside it printed; not the agent's companion's."""
+        companions = [event.facts.get("name", "") for event in self.named("companion")]
+        own = (event for event in self.named("output") if event.facts.get("stream", "stdout") not in companions)
         return tuple(str(event.facts.get("line", "")) for event in own)
 
     def last_lines(self, count: int = 6) -> str:
