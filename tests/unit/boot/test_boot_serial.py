@@ -242,3 +242,17 @@ def test_an_alarm_is_named_once_and_in_short() -> None:
 def test_a_panic_is_seen_raw() -> None:
     assert serial.panicked(["[    0.1] Kernel panic - not syncing: VFS"])
     assert not serial.panicked(["[    0.1] BUG: something else", ""])
+
+
+@pytest.mark.parametrize(
+    ("facts", "failed"),
+    [
+        ({"state": "started"}, False),
+        ({"state": "ended", "code": 0}, False),
+        ({"state": "ended", "code": 3}, True),
+        ({"state": "ended", "signal": 11}, True),
+        ({"state": "stopped", "signal": 15}, False),
+    ],
+)
+def test_a_process_fails_by_a_signal_or_another_code_than_0(facts: dict[str, Any], failed: bool) -> None:
+    assert serial.failed(Event("process", 1.0, facts)) == failed
