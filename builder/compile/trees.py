@@ -57,10 +57,8 @@ class Tree:
     @property
     def record(self) -> Record | None:
         """What is known of it from its last build: another system-call table changes none of it."""
-        if not self._record.exists():
-            return None
-        known = msgspec.json.decode(self._record.read_bytes(), type=Record)
-        return known if known.readers else None  # older code wrote none
+        known = _read(self._record)
+        return known if known and known.readers else None  # older code wrote none
 
     @property
     def is_started(self) -> bool:
@@ -132,8 +130,17 @@ def _start(objects: Path, family: Family, config: str) -> None:
 
 def records() -> Mapping[str, Record]:
     """The finished trees by name, the one used last first."""
-    found = sorted((path.parent for path in root().glob("*/tree.json")), key=_last_use, reverse=True)
-    return {folder.name: msgspec.json.decode((folder / "tree.json").read_bytes(), type=Record) for folder in found}
+    folders = sorted((path.parent for path in root().glob("*/tree.json")), key=_last_use, reverse=True)
+    found = {folder.name: _read(folder / "tree.json") for folder in folders}
+    return {name: known for name, known in found.items() if known}
+
+
+def _read(path: Path) -> Record | None:
+    """A record, or None where there is none that this code can read: other versions of Kiln share the cache."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Record)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None
 
 
 def nearest(config: str, candidates: Mapping[str, Record]) -> tuple[str, ...]:

@@ -74,6 +74,14 @@ def test_a_new_tree_starts_as_a_copy_of_the_nearest_with_its_times() -> None:
         assert tree.is_started
 
 
+def test_a_record_that_another_version_wrote_is_none() -> None:
+    objects = built("CONFIG_A=y\n", fork="other")
+    (objects.parent / "tree.json").write_text('{"family": "of tomorrow"}')
+    assert not trees.records()
+    with trees.opened(FAMILY, "CONFIG_B=y\n", silent) as tree:
+        assert not tree.is_started
+
+
 def test_trees_of_another_source_toolchain_or_flags_are_never_copied() -> None:
     built("A=y\n", fork="other")
     for family in (
