@@ -6,6 +6,7 @@ handful of system calls. Before each round of requests the machine is booted ane
 """
 
 import argparse
+import os
 import shutil
 import statistics
 import tempfile
@@ -36,10 +37,12 @@ VARIANTS = {
 
 @dataclass(frozen=True)
 class Round:
-    """One boot: seconds to the first answer, requests a second, the slowest of a hundred in ms, the agent's bytes."""
+    """One boot: seconds to the first answer, requests a second, QEMU's CPU time for one (its noise is the smaller), the
+    slowest of a hundred in ms, the agent's bytes."""
 
     boot_s: float
     rate: float
+    cpu_ms: float
     p99_ms: float
     agent_bytes: float
 
@@ -59,6 +62,15 @@ def variant(folder: Path, app: str, text: str) -> Place:
     return Place(folder)
 
 
+def cpu_ms() -> float:
+    """CPU time of the machine that runs, the one child of this process that is a QEMU (proc(5), stat)."""
+    children = Path("/proc/self/task").glob("*/children")
+    pids = [pid for child in children for pid in child.read_text().split()]
+    stats = [Path(f"/proc/{pid}/stat").read_text().rpartition(")") for pid in pids]
+    (ticks,) = (rest.split() for name, _, rest in stats if "qemu" in name)
+    return (int(ticks[11]) + int(ticks[12])) * 1000 / os.sysconf("SC_CLK_TCK")
+
+
 def measure(built: Built, path: str, requests: int, folder: Path) -> Round:
     image = built.image
     ports = net.free_ports((*image.ports, *((image.agent_port,) if image.agent_port else ())))
@@ -71,11 +83,14 @@ def measure(built: Built, path: str, requests: int, folder: Path) -> Round:
                 raise SystemExit(f"{image.name} does not serve")
         boot_s = time.monotonic() - started
         connection, took = HTTPConnection("127.0.0.1", ports[image.ports[0]], timeout=LIMIT_S), []
-        for _ in range(WARM + requests):
+        for number in range(WARM + requests):
+            if number == WARM:
+                used_ms = cpu_ms()
             began = time.monotonic()
             connection.request("GET", path)
             connection.getresponse().read()
             took.append(time.monotonic() - began)
+        used_ms = cpu_ms() - used_ms
         page = (
             http.ask("GET", f"http://127.0.0.1:{ports[image.agent_port]}/metrics", limit_s=LIMIT_S)
             if image.agent_port
@@ -84,7 +99,9 @@ def measure(built: Built, path: str, requests: int, folder: Path) -> Round:
     lines = dict(line.rsplit(" ", 1) for line in (page.text if page else "").splitlines() if not line.startswith("#"))
     measured = sorted(took[WARM:])
     agent_bytes = float(lines.get("kiln_agent_resident_memory_bytes", 0))
-    return Round(boot_s, requests / sum(measured), measured[int(len(measured) * 0.99)] * 1000, agent_bytes)
+    return Round(
+        boot_s, requests / sum(measured), used_ms / requests, measured[int(len(measured) * 0.99)] * 1000, agent_bytes
+    )
 
 
 def compared(app: str, runs: int, requests: int) -> None:
@@ -100,11 +117,11 @@ def compared(app: str, runs: int, requests: int) -> None:
             for name, built in images.items():
                 found[name].append(measure(built, path, requests, folder))
     for name, rounds in found.items():
-        boot, rate, p99 = (
+        boot, rate, cpu, p99 = (
             statistics.median(
                 getattr(one, what) / getattr(base, what) for one, base in zip(rounds, found["neither"], strict=True)
             )
-            for what in ("boot_s", "rate", "p99_ms")
+            for what in ("boot_s", "rate", "cpu_ms", "p99_ms")
         )
         added_ms = statistics.median(
             (one.boot_s - base.boot_s) * 1000 for one, base in zip(rounds, found["neither"], strict=True)
@@ -113,6 +130,7 @@ def compared(app: str, runs: int, requests: int) -> None:
         root, kernel = Path(image.rootfs).stat().st_size, images[name].kernel.size_bytes
         print(
             f"{app}, {name}: {statistics.median(r.rate for r in rounds):.0f} requests/s ({rate:.3f}), "
+            f"CPU {statistics.median(r.cpu_ms for r in rounds):.3f} ms each ({cpu:.3f}), "
             f"p99 {statistics.median(r.p99_ms for r in rounds):.2f} ms ({p99:.3f}), "
             f"boot {statistics.median(r.boot_s for r in rounds):.3f} s ({boot:.3f}, {added_ms:+.0f} ms), "
             f"kernel {kernel:,} B, root {root:,} B, process 1 {rounds[0].agent_bytes:,.0f} B"
