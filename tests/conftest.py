@@ -22,6 +22,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a shell's backgro
     signal.signal(signal.SIGINT, signal.default_int_handler)
 REPOSITORY = Path(__file__).parent.parent
 FAILURE_LINES = 12
+MAKEFILE = """install: app
+\tinstall -D -m 755 app $(DESTDIR)/bin/app
+app: app.c
+\t$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $<
+"""  # /bin/app of one C file
 STORIES = (
     "tests/vm/test_rebuild.py",
     "tests/vm/test_watching.py",
@@ -81,6 +86,14 @@ class Checkout:
         folder = self.root / "images" / name
         folder.mkdir(exist_ok=True)
         (folder / "image.toml").write_text(text)
+        return folder
+
+    def define_program(self, name: str, text: str, source: str) -> Path:
+        """The same for an image whose application, /bin/app, is compiled from one C file; `source` is its text."""
+        folder = self.define(name, text)
+        (folder / "src").mkdir(exist_ok=True)
+        (folder / "src" / "app.c").write_text(source)
+        (folder / "src" / "Makefile").write_text(MAKEFILE)
         return folder
 
 

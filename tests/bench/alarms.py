@@ -16,6 +16,7 @@ from builder.boot import checks
 from builder.boot.session import Session, Setup
 from builder.console import Console
 from builder.definition import Check, ExitCheck, LogCheck, RebootCheck
+from builder.edges import disk
 from builder.edges.qemu import Machine
 from builder.edges.store import Store
 from builder.inputs import definition_file
@@ -45,7 +46,9 @@ def run(app: str, minutes: float, clients: int) -> tuple[Counter[str], Counter[s
     with tempfile.TemporaryDirectory() as scratch, Machine(Path(scratch)) as machine:
         until = time.monotonic() + minutes * 60
         chosen = accelerators.choose(built.platform, "")
-        session = Session(Setup(built.image, built.platform, chosen, Path(scratch), until + READY_S), machine)
+        size = built.image.disk_mib
+        data = str(disk.make(Path(scratch) / "data.img", size)) if size else ""
+        session = Session(Setup(built.image, built.platform, chosen, Path(scratch), until + READY_S, data), machine)
         session.boot()
         assert session.wait(lambda s: bool(s.named("healthy")), READY_S), session.last_lines()
         threads = [threading.Thread(target=load, args=(session, wanted, until, found)) for _ in range(clients)]

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from tests.conftest import REPOSITORY, Checkout, make_checkout
-from tests.vm.test_secrets import MAKEFILE
 
 pytestmark = [pytest.mark.vm, pytest.mark.slow]
 
@@ -40,15 +39,6 @@ contains = 'node_uname_info{domainname="(none)",machine="x86_64",nodename="watch
 """
 
 
-def checkout_with(folder: Path, name: str, text: str, source: Path) -> Checkout:
-    checkout = make_checkout(folder)
-    place = checkout.define(name, text)
-    (place / "src").mkdir(exist_ok=True)
-    shutil.copy(source, place / "src/app.c")
-    (place / "src/Makefile").write_text(MAKEFILE)
-    return checkout
-
-
 def built(checkout: Checkout, name: str) -> Any:
     """What a build that passed says."""
     outcome = checkout.run("build", "--app", name, "--json", timeout_s=2400)
@@ -57,7 +47,8 @@ def built(checkout: Checkout, name: str) -> Any:
 
 
 def test_the_node_exporter_serves_its_figures_beside_the_application(tmp_path: Path) -> None:
-    checkout = checkout_with(tmp_path, "watched", SERVICE, REPOSITORY / "tests/c/agent/keeper.c")
+    checkout = make_checkout(tmp_path)
+    checkout.define_program("watched", SERVICE, (REPOSITORY / "tests/c/agent/keeper.c").read_text())
     document = built(checkout, "watched")
     assert document["agent_cost"]["name"] == "node-exporter"
     assert document["agent_cost"]["program_bytes"] > 5_000_000

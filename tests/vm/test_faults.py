@@ -24,20 +24,11 @@ packages = {packages}
 command = ["/bin/app"]
 restart = "never"
 """
-MAKEFILE = """install: app
-\tinstall -D -m 755 app $(DESTDIR)/bin/app
-app: app.c
-\t$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $<
-"""
 
 
 def define(checkout: Checkout, name: str, source: str, *, toolchain: str = "musl", packages: str = "[]") -> Path:
     """An image whose application is one C file."""
-    folder = checkout.define(name, BUILD.format(toolchain=toolchain, packages=packages))
-    (folder / "src").mkdir(exist_ok=True)
-    (folder / "src" / "app.c").write_text(source)
-    (folder / "src" / "Makefile").write_text(MAKEFILE)
-    return folder
+    return checkout.define_program(name, BUILD.format(toolchain=toolchain, packages=packages), source)
 
 
 def test_a_call_outside_the_set_fails_the_smoke_test_and_is_named(checkout: Checkout) -> None:

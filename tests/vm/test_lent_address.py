@@ -11,11 +11,6 @@ from tests.conftest import REPOSITORY, Checkout, make_checkout
 
 pytestmark = [pytest.mark.vm, pytest.mark.slow]
 
-MAKEFILE = """install: app
-\tinstall -D -m 755 app $(DESTDIR)/bin/app
-app: app.c
-\t$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $<
-"""
 DEFINITION = """
 profile = "common"
 [source]
@@ -41,10 +36,8 @@ RESOLVER = b"nameserver 10.0.2.3\n".ljust(96, b"\n")
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     checkout = make_checkout(tmp_path_factory.mktemp("lent"))
-    folder = checkout.define("keeper", DEFINITION.replace("RESOLVER", f"{zlib.crc32(RESOLVER):08x}"))
-    (folder / "src").mkdir()
-    shutil.copy(REPOSITORY / "tests/c/agent/keeper.c", folder / "src/app.c")
-    (folder / "src/Makefile").write_text(MAKEFILE)
+    text = DEFINITION.replace("RESOLVER", f"{zlib.crc32(RESOLVER):08x}")
+    folder = checkout.define_program("keeper", text, (REPOSITORY / "tests/c/agent/keeper.c").read_text())
     shutil.copy(REPOSITORY / "images/hello/image.lock", folder)  # the kernel that the other tests compile
     outcome = checkout.run("build", "--app", "keeper", timeout_s=2400)
     assert outcome.exit_code == 0, outcome.stderr

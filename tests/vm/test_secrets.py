@@ -50,11 +50,6 @@ expect = "key: mode=0440 .*crc=KEY"
 kind = "http"
 contains = "ok"
 """
-MAKEFILE = """install: app
-\tinstall -D -m 755 app $(DESTDIR)/bin/app
-app: app.c
-\t$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $<
-"""
 TESTS = {"password": b"only the smoke test knows this", "key": bytes(range(256))}
 VALUES = {"password": b"correct horse battery staple", "key": b"\0binary\xff" * 1000}
 
@@ -73,10 +68,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     """A checkout with the image, built and checked with the values for tests."""
     checkout = make_checkout(tmp_path_factory.mktemp("secrets"))
     text = DEFINITION.replace("PASSWORD", crc(TESTS["password"])).replace("KEY", crc(TESTS["key"]))
-    folder = checkout.define("keeper", text)
-    (folder / "src").mkdir()
-    shutil.copy(REPOSITORY / "tests/c/agent/keeper.c", folder / "src/app.c")
-    (folder / "src/Makefile").write_text(MAKEFILE)
+    folder = checkout.define_program("keeper", text, (REPOSITORY / "tests/c/agent/keeper.c").read_text())
     shutil.copy(REPOSITORY / "images/hello/image.lock", folder)  # the kernel that the other tests compile
     write(folder, TESTS, "test-")
     outcome = checkout.run("build", "--app", "keeper", timeout_s=2400)
