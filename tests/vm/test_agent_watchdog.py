@@ -26,7 +26,7 @@ def test_a_machine_whose_process_1_hangs_is_reset(lab: Lab) -> None:
 
 
 def test_one_that_is_at_work_is_not(lab: Lab) -> None:
-    with lab.boot("getppid", "100000", "wait", conf="watchdog 2\nheartbeat-ms 1000\n", qemu=DEVICE) as machine:
-        machine.wait_for_event("heartbeat", 7)
+    with lab.boot("getppid", "100000", "wait", conf="watchdog 6\nheartbeat-ms 1000\n", qemu=DEVICE) as machine:
+        machine.wait_for_event("heartbeat", 13)
         machine.say("stop\n")
         assert machine.end() == 0
