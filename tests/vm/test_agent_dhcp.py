@@ -70,7 +70,8 @@ def test_a_lease_is_renewed_with_its_server(lab: Lab) -> None:
         with lab.boot("forever", conf=ASKING, netdev=server.netdev, ports=()) as machine:
             machine.wait_for_event("lease", 3)
             stop(machine)
-        first, second, *renewals = server.questions
+        first, second = server.questions[0], next(each for each in server.questions if each.type == REQUEST)
+        renewals = [each for each in server.questions if each.current]  # not those asked again on a slow machine
     assert [lease["renewed"] for lease in machine.named("lease")][:3] == [False, True, True]
     assert (first.type, first.source, first.target, first.is_to_all) == (DISCOVER, NOBODY, ALL, True)
     assert (second.type, second.source, second.target, second.is_to_all) == (REQUEST, NOBODY, ALL, True)
@@ -94,7 +95,8 @@ def test_a_single_address_has_a_way_out(lab: Lab) -> None:
         machine.wait_for_event("lease", 2)
         stop(machine)
     assert machine.named("lease")[0]["address"] == "10.9.8.7/32"
-    assert server.questions[2].target == OWN_ADDRESS  # only a route leads there
+    renewal = next(question for question in server.questions if question.current)
+    assert renewal.target == OWN_ADDRESS  # only a route leads there
 
 
 def test_when_its_server_is_silent_every_other_is_asked(lab: Lab) -> None:
